@@ -1,0 +1,211 @@
+"""Hints on versions, nodes, access and names: failures of EKS, IAM and CloudFormation themselves."""
+
+from app.gateways.aws.hint_rule import Rule, rule
+
+VERSIONS: tuple[Rule, ...] = (
+    rule(
+        "version_not_supported",
+        "EKS doesn't offer this Kubernetes version: ask for one that it lists as supported, one minor at a time.",
+        says=r"unsupported Kubernetes version",
+    ),
+    rule(
+        "node_version_too_new",
+        "A node group can't be newer than its cluster: upgrade the cluster first, or ask for its version.",
+        says=r"node ?group.{0,40}version .{0,40}(?:greater|higher|newer) than|can't have a newer kubernetes version",
+    ),
+    rule(
+        "release_version_invalid",
+        "The AMI release doesn't belong to the node group's Kubernetes version: set both, or leave the release out.",
+        says=r"release version \S+ is (?:not valid for kubernetes version|invalid)",
+    ),
+    rule(
+        "addon_version_not_supported",
+        "That addon, or its version, doesn't exist for the cluster's Kubernetes version: leave the version out to "
+        "get the default.",
+        says=r"addon (?:version )?specified is not supported",
+    ),
+    rule(
+        "addon_conflict",
+        "The cluster already has objects of this addon that somebody else changed: remove them, or let the addon "
+        "overwrite them.",
+        "ConfigurationConflict",
+        says=r"conflicts found when trying to apply",
+    ),
+    rule(
+        "addon_degraded",
+        "The addon's pods don't become ready. Mostly there is no node that they may run on: check for nodes, taints "
+        "and free pod addresses.",
+        "InsufficientNumberOfReplicas",
+        says=r"unhealthy because it doesn't have the desired number of replicas",
+    ),
+)
+
+NODES: tuple[Rule, ...] = (
+    rule(
+        "kms_key_not_usable",
+        "The key is disabled, deleted, in another region, or its policy doesn't let the service use it: allow "
+        "AWSServiceRoleForAutoScaling (volumes) or the cluster's role (secrets), and kms:CreateGrant.",
+        "InvalidKMSKey.InvalidState",
+        "Client.InvalidKMSKey.InvalidState",
+        says=r"KMS key provided is in an incorrect state|inaccessible AWS KMS key|access denied to KMS key"
+        r"|not authorized to perform kms:\w+",
+    ),
+    rule(
+        "nodes_failed_to_join",
+        "The instances started but never joined. Mostly they can't reach the cluster's endpoint or ECR: check NAT "
+        "and routes, endpoints.public_cidrs (or switch the private endpoint on), the node role and its policies, "
+        "and custom AMIs.",
+        "NodeCreationFailure",
+        says=r"instances failed to join the kubernetes cluster",
+    ),
+    rule(
+        "pods_not_evicted",
+        "Pods could not be moved off the old nodes, mostly for a PodDisruptionBudget: loosen it and retry.",
+        "PodEvictionFailure",
+        says=r"reached max retries while trying to evict pods",
+    ),
+    rule(
+        "cluster_has_dependents",
+        "The cluster still has node groups or Fargate profiles: delete them first.",
+        says=r"cluster has (?:nodegroups|node groups|fargate profiles) attached",
+    ),
+    rule(
+        "dependents_left",
+        "Something that no stack of ours made still uses it, mostly load balancers of Services and Ingresses or "
+        "their network interfaces and security groups: delete those, then delete again.",
+        "DependencyViolation",
+        says=r"has dependencies and cannot be deleted|has a dependent object|has some mapped public address",
+    ),
+    rule(
+        "role_in_use",
+        "Somebody attached a policy or an instance profile to the role from outside: detach it, then delete again.",
+        "DeleteConflict",
+        says=r"cannot delete entity, must (?:detach|remove|delete)",
+    ),
+)
+
+ACCESS: tuple[Rule, ...] = (
+    rule(
+        "service_linked_role_missing",
+        "EKS needs its service-linked role once per account. Create it (aws iam create-service-linked-role "
+        "--aws-service-name eks-nodegroup.amazonaws.com), or allow $action to Slipway's role.",
+        says=r"(?:validate if SLR|create service linked role)\b.*?(?:missing permissions for '(?P<action>[\w:]+)')?$"
+        r"|unable to assume the service-linked role",
+    ),
+    rule(
+        "role_not_assumable",
+        "The role doesn't exist or its trust policy doesn't name who has to assume it. A role that was made seconds "
+        "ago may need a minute: retry.",
+        says=r"could not be assumed because it does not exist or the trusted entity is not correct"
+        r"|not authorized to perform: sts:AssumeRole|Misconfigured PodExecutionRole Trust Policy",
+        retryable=True,
+    ),
+    rule(
+        "permission_denied",
+        "Slipway's role lacks a permission, or a service control policy or permissions boundary takes it away: allow "
+        "$action.",
+        says=r"not authorized to perform:? (?P<action>[\w-]+:\w+)|API: (?P<api>[\w-]+:\w+) You are not auth",
+    ),
+    rule(
+        "permission_denied",
+        "Slipway's role lacks a permission, or a service control policy or permissions boundary takes it away: allow "
+        "$action.",
+        "AccessDenied",
+        "AccessDeniedException",
+        "UnauthorizedOperation",
+        says=r"you are not authorized to perform this operation",
+    ),
+    rule(
+        "credentials_expired",
+        "Slipway's AWS credentials have expired: renew them. Long work needs a role, not a session of hours.",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "RequestExpired",
+        says=r"security token included in the request is expired|signature expired",
+        retryable=True,
+    ),
+    rule(
+        "credentials_invalid",
+        "AWS doesn't know these credentials: check the keys, profile or role that Slipway runs with, and the region "
+        "(one that is opt-in has to be switched on).",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "SignatureDoesNotMatch",
+        "AuthFailure",
+        says=r"security token included in the request is invalid|unable to locate credentials",
+    ),
+)
+
+NAMES: tuple[Rule, ...] = (
+    rule(
+        "name_in_use",
+        "Something of that name exists already, maybe from outside Slipway: choose another name, or delete it first.",
+        "AlreadyExistsException",
+        "AlreadyExists",
+        "EntityAlreadyExists",
+        "ResourceAlreadyExistsException",
+        says=r"already exists",
+    ),
+    rule(
+        "name_too_long",
+        "IAM takes at most 64 characters for a role: use a shorter name.",
+        says=r"at 'roleName' failed to satisfy constraint: Member must have length",
+    ),
+    rule(
+        "capabilities_missing",
+        "The template has IAM resources and the call didn't acknowledge them. This is a fault of Slipway's: report it.",
+        "InsufficientCapabilities",
+        "InsufficientCapabilitiesException",
+        says=r"requires capabilities ?: ?\[",
+    ),
+    rule(
+        "termination_protected",
+        "Termination protection is on: switch deletion_protection off first.",
+        says=r"cannot be deleted while TerminationProtection is enabled|deletion protection",
+    ),
+    rule(
+        "resource_busy",
+        "Another change of it is running: retry when that has ended.",
+        "ResourceInUseException",
+        "OperationInProgressException",
+        says=r"currently has update .* in progress|_IN_PROGRESS state and can ?not be updated"
+        r"|as it is currently not in Active State",
+        retryable=True,
+    ),
+    rule(
+        "aws_throttled",
+        "AWS limits calls per account and region, and something made too many: retry.",
+        "Throttling",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "TooManyRequestsException",
+        says=r"\brate exceeded\b",
+        retryable=True,
+    ),
+    rule(
+        "aws_timed_out",
+        "The resource didn't become ready in the time that CloudFormation waits: look at its own state, then retry.",
+        "NotStabilized",
+        says=r"exceeded attempts to wait|timed out waiting for|did not stabilize|failed to stabilize$"
+        r"|creation time exceeded the specified timeout",
+        retryable=True,
+    ),
+    rule(
+        "aws_internal_error",
+        "A fault inside AWS: retry, and see the AWS Health Dashboard.",
+        "InternalFailure",
+        "ServiceInternalError",
+        "ServerException",
+        says=r"^internal (?:failure|error)",
+        retryable=True,
+    ),
+    rule(
+        "quota_exceeded",
+        "A quota of the account is used up: see Service Quotas for the one that the message names.",
+        "ResourceLimitExceededException",
+        "ServiceLimitExceeded",
+        "LimitExceededException",
+        "ServiceQuotaExceededException",
+        says=r"limit exceeded",
+    ),
+)
