@@ -1,0 +1,1 @@
+"""Projects and the AWS accounts that they use; one of each for now."""

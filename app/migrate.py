@@ -1,0 +1,49 @@
+"""The schema: brings it to the newest revision, and tells whether it is there. Works from a checkout and a wheel.
+
+Writing a revision, in a checkout: `.venv/bin/alembic -c migrations/alembic.ini revision --autogenerate -m …`.
+"""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+import migrations
+
+FOLDER = Path(migrations.__file__).parent
+
+
+def config(url: str) -> Config:
+    """Return Alembic's configuration for a database, wherever the package is installed."""
+    made = Config()
+    made.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    made.attributes["url"] = url
+    return made
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the schema to `revision`; blocking. A second process that does the same waits, then finds it done."""
+    command.upgrade(config(url), revision)
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take the schema back to `revision` (`base`: to nothing); blocking."""
+    command.downgrade(config(url), revision)
+
+
+def newest() -> str:
+    """Return the newest revision that this build knows."""
+    return ScriptDirectory(str(FOLDER)).get_current_head() or ""
+
+
+async def current(session: AsyncSession) -> str | None:
+    """Return the revision that the database is at, or None when it has no schema."""
+
+    def read(session: Session) -> str | None:
+        return MigrationContext.configure(session.connection()).get_current_revision()
+
+    return await session.run_sync(read)

@@ -1,0 +1,1 @@
+"""The database's schema, one revision after the other. `app/migrate.py` runs them; nobody else imports this."""

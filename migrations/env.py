@@ -1,0 +1,64 @@
+"""How Alembic reaches the database: one connection, one transaction for all revisions, one migrator at a time.
+
+Run by `app/migrate.py`, which puts the URL into `config.attributes["url"]`; `alembic` on the command line (to write a
+new revision) takes it from `SLIPWAY_DATABASE_URL`.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import context
+from sqlalchemy import event
+
+from app.core.settings import Settings
+from app.db.session import async_url
+from app.models import metadata
+
+LOCK = 0x534C4950  # "SLIP": the advisory lock of migrators on PostgreSQL
+
+
+def _engine() -> sa.Engine:
+    url = async_url(context.config.attributes.get("url") or Settings().database_url)
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, poolclass=sa.NullPool)
+    if url.database and url.database != ":memory:":
+        Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url.set(drivername="sqlite"), poolclass=sa.NullPool)
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # BEGIN is ours, below: sqlite3's own does not cover CREATE TABLE
+        connection.execute("PRAGMA busy_timeout=60000")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA foreign_keys=OFF")  # batch mode drops and renames tables that others refer to
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # a second migrator waits here, then finds nothing to do
+
+    return engine
+
+
+def run() -> None:
+    """Run the revisions that the command asks for."""
+    engine = _engine()
+    with engine.connect() as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+        context.configure(
+            connection=connection,
+            target_metadata=metadata,
+            render_as_batch=connection.dialect.name == "sqlite",
+            transactional_ddl=True,
+            compare_type=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+    engine.dispose()
+
+
+if context.is_offline_mode():
+    raise SystemExit("offline mode is not supported: a revision may look at the database")
+run()
