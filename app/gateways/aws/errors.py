@@ -267,15 +267,17 @@ def _by_shape(code: str, status: int | None) -> type[AwsError]:
 
 def _translated(error: Exception, operation: str) -> AwsError | None:
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     if isinstance(error, ClientError):
         return _from_answer(error, operation)
-    if isinstance(error, TimeoutError):
-        return AwsUnavailable(str(error) or "AWS did not answer in time", code="Timeout", operation=operation)
-    if not isinstance(error, BotoCoreError):
-        return None
     names = {base.__name__ for base in type(error).__mro__}
     name = type(error).__name__
+    if isinstance(error, TimeoutError) or type(error).__module__.startswith("aiohttp"):
+        # aiobotocore translates what fails while connecting, not what fails while the body is read.
+        return AwsUnavailable(str(error) or "AWS did not answer in time", code=name, operation=operation)
+    if not isinstance(error, BotoCoreError | ResponseParserError):
+        return None
     if names.intersection(_CREDENTIAL_FAULTS):
         return CredentialsError(str(error), code=name, operation=operation)
     if names.intersection(_CONNECTION_FAULTS):

@@ -104,7 +104,7 @@ ACCESS: tuple[Rule, ...] = (
         "permission_denied",
         "Slipway's role lacks a permission, or a service control policy or permissions boundary takes it away: allow "
         "$action.",
-        says=r"not authorized to perform:? (?P<action>[\w-]+:\w+)|API: (?P<api>[\w-]+:\w+) You are not auth",
+        says=r"(?:not authorized to perform:? |API: (?=.*not authorized))(?P<action>[\w-]+:\w+)",
     ),
     rule(
         "permission_denied",

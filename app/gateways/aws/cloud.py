@@ -1,0 +1,59 @@
+"""AWS as one account and region see it: the clients of each service, made when first asked for."""
+
+from functools import cached_property
+from typing import Protocol
+
+from app.gateways.aws.clients import AwsAccount, AwsClients
+from app.gateways.aws.cloudformation import CloudFormation
+from app.gateways.aws.ec2 import Ec2
+from app.gateways.aws.eks import Eks
+from app.gateways.aws.elb import Elb
+from app.gateways.aws.logs import Logs
+from app.gateways.aws.sts import Identity, Sts
+
+
+class Cloud:
+    """The services of one account + region; the connections behind them are shared by the whole process."""
+
+    def __init__(self, clients: AwsClients, account: AwsAccount, region: str) -> None:
+        self.account = account
+        self.region = region
+        self._clients = clients
+        self._sts = Sts(clients, region)
+
+    @cached_property
+    def cloudformation(self) -> CloudFormation:
+        """Stacks."""
+        return CloudFormation(self._clients, self.account, self.region)
+
+    @cached_property
+    def eks(self) -> Eks:
+        """Clusters and what belongs to them."""
+        return Eks(self._clients, self.account, self.region)
+
+    @cached_property
+    def ec2(self) -> Ec2:
+        """Networks, key pairs, instance types."""
+        return Ec2(self._clients, self.account, self.region)
+
+    @cached_property
+    def elb(self) -> Elb:
+        """Load balancers."""
+        return Elb(self._clients, self.account, self.region)
+
+    @cached_property
+    def logs(self) -> Logs:
+        """Log groups."""
+        return Logs(self._clients, self.account, self.region)
+
+    async def identity(self) -> Identity:
+        """Return who Slipway is in this account; asked for once."""
+        return await self._sts.caller_identity(self.account)
+
+
+class Clouds(Protocol):
+    """Finds the AWS of an account that Slipway knows."""
+
+    async def of(self, account_id: str, region: str) -> Cloud:
+        """Return the services of an account (its Slipway id) in a region."""
+        ...
