@@ -66,9 +66,8 @@ class Scaling:
     Attributes:
         minimum: 0 or more.
         maximum: 1 or more.
-        desired: Between both; None leaves it out. CloudFormation then leaves the live number to EKS, but a group that
-            is being created gets EKS's own default (2), and an update whose `minimum` is above the live number is
-            refused: pass a number in both cases.
+        desired: Between both; None leaves it to EKS. On an update EKS then keeps the live number, and refuses a
+            `minimum` above or a `maximum` below it: look at the live number and pass one that fits.
     """
 
     minimum: int

@@ -1,0 +1,187 @@
+"""Inputs to render, drawn by Hypothesis or written out, and readers of what came out."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from app.stacks.addon import POD_IDENTITIES, AddonInput, AddonSpec, PodIdentity, tolerating
+from app.stacks.cluster import Access, ClusterInput, Encryption, Endpoints
+from app.stacks.network import GivenNetwork, OwnNetwork
+from app.stacks.nodegroup import ClusterFacts, NodegroupInput, Scaling, Ssh, Update
+from app.stacks.taints import Taint
+from app.stacks.template import StackTemplate
+
+ULID = "01jdzz4c8k2m9q7v5x3wtr6hbn"
+ROLE = "arn:aws:iam::123456789012:role/slipway"
+KEY = "arn:aws:kms:us-east-1:123456789012:key/0f1e2d3c-4b5a-4678-9abc-def012345678"
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl someone"
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d", "us-east-1e", "us-east-1f")
+VPC = "vpc-0123456789abcdef0"
+GROUP = "sg-0123456789abcdef0"
+FACTS = ClusterFacts("prod", VPC, GROUP)
+GIVEN = GivenNetwork(VPC, ("subnet-0aaaaaaaaaaaaaaaa",), ("subnet-0bbbbbbbbbbbbbbbb", "subnet-0cccccccccccccccc"))
+
+examples = settings(max_examples=30, deadline=None)
+"""Enough to meet every branch, in the seconds that a unit test may take."""
+
+
+def cluster(**changes: Any) -> ClusterInput:
+    return ClusterInput(**{"resource_id": f"clu_{ULID}", "name": "prod", "network": OwnNetwork(ZONES[:3])} | changes)
+
+
+def nodegroup(**changes: Any) -> NodegroupInput:
+    base = {
+        "resource_id": f"ng_{ULID}",
+        "name": "workers",
+        "cluster": FACTS,
+        "subnets": ("subnet-0bbbbbbbbbbbbbbbb",),
+        "scaling": Scaling(1, 3, 2),
+    }
+    return NodegroupInput(**base | changes)
+
+
+def document(template: StackTemplate) -> dict[str, Any]:
+    return json.loads(template.body)
+
+
+def of_type(doc: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    """Properties by logical id."""
+    return {name: body["Properties"] for name, body in doc["Resources"].items() if body["Type"] == kind}
+
+
+def references(value: Any) -> Iterator[str]:
+    """Every logical id or pseudo parameter that something in `value` refers to."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "Ref":
+                yield inner
+            elif key == "Fn::GetAtt":
+                yield inner[0]
+            elif key == "Fn::Sub":
+                yield from (name.split(".")[0] for name in re.findall(r"\$\{([^}]+)\}", inner))
+            elif key == "DependsOn":
+                yield from [inner] if isinstance(inner, str) else inner
+            else:
+                yield from references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """AWS's own resource schema, as cfn-lint carries it."""
+    return PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+
+
+def create_only(resource: dict[str, Any]) -> dict[str, Any]:
+    """Those properties of a resource that AWS can only replace, by their path."""
+    found = {}
+    for path in schema(resource["Type"]).get("createOnlyProperties", ()):
+        value: Any = resource["Properties"]
+        for step in path.split("/")[2:]:
+            value = value.get(step) if isinstance(value, dict) else None
+        found[path] = value
+    return found
+
+
+names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,98}[A-Za-z0-9]\Z")
+short_names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,60}[A-Za-z0-9]\Z")
+ulids = st.text("0123456789abcdefghjkmnpqrstvwxyz", min_size=26, max_size=26)
+tags = st.dictionaries(
+    st.from_regex(r"\A[A-Z][A-Za-z0-9 /=+@.:-]{0,20}\Z"), st.from_regex(r"\A[A-Za-z0-9 /=+@.:-]{1,30}\Z"), max_size=4
+)
+
+
+@st.composite
+def own_networks(draw: st.DrawFn) -> OwnNetwork:
+    zones = tuple(draw(st.lists(st.sampled_from(ZONES), min_size=1, max_size=6, unique=True)))
+    prefix = draw(st.integers(16, 25 if len(zones) < 5 else 24))
+    host = draw(st.integers(0, 2**16 - 1)) >> (32 - prefix) << (32 - prefix) if prefix > 16 else 0
+    return OwnNetwork(
+        zones=zones,
+        cidr=f"10.{draw(st.integers(0, 255))}.{host >> 8}.{host & 255}/{prefix}",
+        nat=draw(st.sampled_from(["none", "single", "per_zone"])),
+        control_plane_zone=next(zone for zone in ZONES if zone not in zones) if len(zones) == 1 else None,
+    )
+
+
+@st.composite
+def accesses(draw: st.DrawFn) -> Access:
+    mode = draw(st.sampled_from(["API", "API_AND_CONFIG_MAP", "CONFIG_MAP"]))
+    bootstrap = mode == "CONFIG_MAP" or draw(st.booleans())
+    return Access(mode, draw(st.sampled_from([None, ROLE])), bootstrap)
+
+
+taints = st.builds(
+    Taint,
+    st.from_regex(r"\A[a-z]{1,10}(\.[a-z]{1,10}/[a-z]{1,10})?\Z"),
+    st.sampled_from(["NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE"]),
+    st.none() | st.from_regex(r"\A[a-z0-9]{1,10}\Z"),
+)
+
+cluster_inputs = st.builds(
+    ClusterInput,
+    resource_id=ulids.map("clu_{}".format),
+    name=names,
+    network=own_networks() | st.just(GIVEN),
+    version=st.sampled_from([None, "1.34", "1.35"]),
+    endpoints=st.builds(Endpoints, st.just(True), st.booleans(), st.sampled_from([(), ("203.0.113.0/24",)])),
+    access=accesses(),
+    log_types=st.lists(
+        st.sampled_from(["api", "audit", "authenticator", "controllerManager", "scheduler"]), unique=True
+    ).map(tuple),
+    encryption=st.sampled_from([None, Encryption(), Encryption(KEY)]),
+    ip_family=st.sampled_from(["ipv4", "ipv6"]),
+    service_ipv4_cidr=st.sampled_from([None, "172.20.0.0/16"]),
+    deletion_protection=st.booleans(),
+    support_type=st.sampled_from([None, "STANDARD", "EXTENDED"]),
+    zonal_shift=st.sampled_from([None, True, False]),
+    with_oidc=st.booleans(),
+    first_addons=st.sampled_from(
+        [(), (AddonSpec("vpc-cni", "v1.20.0-eksbuild.1", {"env": {"ENABLE_PREFIX_DELEGATION": "true"}}),)]
+    ),
+    tags=tags,
+)
+
+nodegroup_inputs = st.builds(
+    NodegroupInput,
+    resource_id=ulids.map("ng_{}".format),
+    name=short_names,
+    cluster=st.builds(ClusterFacts, names, st.just(VPC), st.just(GROUP), st.sampled_from(["ipv4", "ipv6"])),
+    subnets=st.sampled_from([GIVEN.private_subnet_ids, GIVEN.public_subnet_ids]),
+    scaling=st.builds(Scaling, st.integers(0, 2), st.integers(3, 9), st.none() | st.just(2)),
+    instance_types=st.sampled_from(
+        [("m5.large",), ("m7g.large",), ("m5.large", "m6i.large"), ("c7gn.large", "t4g.nano")]
+    ),
+    capacity_type=st.sampled_from(["ON_DEMAND", "SPOT"]),
+    ami_type=st.sampled_from([None, "BOTTLEROCKET_x86_64", "WINDOWS_CORE_2022_x86_64"]),
+    version=st.sampled_from([None, "1.34"]),
+    release_version=st.sampled_from([None, "1.34.1-20261101"]),
+    disk_size_gib=st.integers(20, 2000),
+    labels=st.dictionaries(st.from_regex(r"\A[a-z]{1,9}\Z"), st.from_regex(r"\A[a-z0-9]{0,9}\Z"), max_size=3),
+    taints=st.lists(taints, max_size=3).map(tuple),
+    ssh=st.sampled_from([None, Ssh(), Ssh("mine"), Ssh(None, PUBLIC_KEY, (GROUP,))]),
+    update=st.sampled_from([None, Update(), Update(2), Update(None, 30)]),
+    node_repair=st.sampled_from([None, True, False]),
+    security_groups=st.sampled_from([(), ("sg-0fedcba9876543210",)]),
+    tags=tags,
+)
+
+addon_specs = st.builds(
+    AddonSpec,
+    name=st.sampled_from(["coredns", "metrics-server", "aws-ebs-csi-driver", "eks-pod-identity-agent", "adot"]),
+    version=st.sampled_from([None, "v1.2.3-eksbuild.1"]),
+    configuration=st.sampled_from([None, {}, {"replicaCount": 3}, {"controller": {"replicaCount": 1}}]),
+    service_account_role_arn=st.sampled_from([None, ROLE]),
+    pod_identities=st.sampled_from([(), (POD_IDENTITIES["aws-ebs-csi-driver"],), (PodIdentity("some-sa", ROLE),)]),
+    resolve_conflicts=st.sampled_from(["NONE", "OVERWRITE", "PRESERVE"]),
+)
+addon_inputs = st.builds(AddonInput, ulids.map("add_{}".format), names, addon_specs, tags)
+
+HARD = (Taint("dedicated", "NO_SCHEDULE", "gpu"), Taint("spot", "NO_EXECUTE"))
+TOLERATING = AddonSpec("coredns", None, tolerating("coredns", None, HARD))
