@@ -1,0 +1,39 @@
+"""Who asks: the bearer token of a request, checked by what the root wires in (`app.state.authenticate`)."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.core.caller import Caller
+from app.core.errors import UnauthenticatedError
+
+Authenticate = Callable[[str, str | None], Awaitable[Caller]]
+"""Takes a token and the request's id; raises UnauthenticatedError for a token that is none."""
+
+_bearer = HTTPBearer(scheme_name="bearer", description="An API key.", auto_error=False)
+
+
+async def get_caller(
+    request: Request,
+    _credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
+) -> Caller:
+    """Return who asks.
+
+    Raises:
+        UnauthenticatedError: no bearer token, or one that nobody has.
+    """
+    known: Caller | None = getattr(request.state, "caller", None)
+    if known is not None:
+        return known
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise UnauthenticatedError("Send an API key: Authorization: Bearer KEY.")
+    authenticate: Authenticate = request.app.state.authenticate
+    caller = await authenticate(token.strip(), getattr(request.state, "request_id", None))
+    request.state.caller = caller
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]

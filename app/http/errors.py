@@ -1,0 +1,61 @@
+"""Errors of the HTTP layer itself."""
+
+from app.core.errors import ConflictError, InvalidError, NotFoundError, SlipwayError
+
+
+class NoSuchPathError(NotFoundError):
+    """The API has no such path."""
+
+
+class MethodNotAllowedError(SlipwayError):
+    """The path is there and does not take this method; the `Allow` header lists what it takes."""
+
+    code = "method_not_allowed"
+    title = "Method not allowed"
+
+    def __init__(self, message: str, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
+
+
+class NotAcceptableError(SlipwayError):
+    """The answer cannot be given in a form that `Accept` names."""
+
+    code = "not_supported_yet"
+    title = "Not supported yet"
+
+
+class NotSupportedYetError(InvalidError):
+    """The request asks for what the contract promises and this version does not do yet."""
+
+    code = "not_supported_yet"
+    title = "Not supported yet"
+
+
+class InvalidPageTokenError(InvalidError):
+    """The page token was not given out by this list with these filters."""
+
+    code = "invalid_page_token"
+    title = "The page token does not belong to this list"
+
+
+class InvalidIdempotencyKeyError(InvalidError):
+    """An idempotency key has 1 to 255 visible ASCII characters."""
+
+    code = "invalid_idempotency_key"
+    title = "The idempotency key is not valid"
+
+
+class IdempotencyKeyReusedError(InvalidError):
+    """The key was used for another request."""
+
+    code = "idempotency_key_reused"
+    title = "The idempotency key belongs to another request"
+
+
+class IdempotencyInProgressError(ConflictError):
+    """The first request with this key is being answered at this moment."""
+
+    code = "idempotency_in_progress"
+    title = "The first request with this key is still being answered"
+    retry_after = 1
