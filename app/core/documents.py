@@ -69,17 +69,17 @@ def parse_json(body: bytes) -> Any:
     return value
 
 
-def parse_yaml(body: bytes) -> Any:
+def parse_yaml(body: bytes, *, max_nodes: int = MAX_YAML_NODES) -> Any:
     """Parse one YAML document (UTF-8), with anchors, aliases and `<<` merges, without tags.
 
     Keys are text as it is written (`1: x` has the key `"1"`). Aliased values are copies: changing one changes no other.
 
     Raises:
         MalformedError: It is not YAML, or holds what the module refuses: several documents, tags, a key twice,
-            collections or null as keys, aliases of themselves, more than `MAX_YAML_NODES` nodes, deeper nesting than
+            collections or null as keys, aliases of themselves, more than `max_nodes` nodes, deeper nesting than
             `MAX_DEPTH`. The facts `line` and `column` (from 1) say where, when that is known.
     """
-    builder = _YamlBuilder()
+    builder = _YamlBuilder(max_nodes)
     try:
         for event in _yaml_events(_decode(body)):
             builder.take(event)
@@ -255,6 +255,7 @@ class _Open:
 class _YamlBuilder:
     """Builds the value of one document from its events, one at a time."""
 
+    max_nodes: int
     result: Any = None
     documents: int = 0
     nodes: int = 0
@@ -321,9 +322,9 @@ class _YamlBuilder:
 
     def _count(self, event: yaml.Event, nodes: int) -> None:
         self.nodes += nodes
-        if self.nodes > MAX_YAML_NODES:
+        if self.nodes > self.max_nodes:
             _refuse_at(
-                event, f"The YAML holds more than {MAX_YAML_NODES} nodes, aliases counted as what they stand for"
+                event, f"The YAML holds more than {self.max_nodes} nodes, aliases counted as what they stand for"
             )
 
     def _wants_key(self) -> bool:

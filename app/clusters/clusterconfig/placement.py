@@ -25,8 +25,7 @@ def _put_zones(found: Found, network: Network, kind: str, draft: Draft, report: 
     draft.put("/subnet_type", kind, found.where("privateNetworking"))
     zones: dict[str, str] = {}
     for path in ("availabilityZones", "subnets"):
-        for index, name in enumerate(found.get(path) or []):
-            pointer = at(found.where(path), index)
+        for name, pointer in _asked(found, path).items():
             if path == "subnets" and not is_zone(name):
                 report.wrong(pointer, f"{quoted(name)} is no zone, and subnets can be named only in an existing VPC")
             elif network.zones is not None and name not in network.zones:
@@ -44,15 +43,13 @@ def _put_ids(found: Found, network: Network, kind: str, draft: Draft, report: Re
     given = network.subnets[kind]
     by_zone = network.by_zone(kind)
     chosen: dict[str, str] = {}  # id -> the pointer that asks for it
-    for index, zone in enumerate(found.get("availabilityZones") or []):
-        pointer = at(found.where("availabilityZones"), index)
+    for zone, pointer in _asked(found, "availabilityZones").items():
         ids = by_zone.get(zone, [])
         if not ids:
             report.wrong(pointer, f"no {kind} subnet of the file is in {quoted(zone)}")
         for subnet_id in ids:
             chosen.setdefault(subnet_id, pointer)
-    for index, name in enumerate(found.get("subnets") or []):
-        pointer = at(found.where("subnets"), index)
+    for name, pointer in _asked(found, "subnets").items():
         for subnet_id in _named(name, by_zone, network, kind, pointer, report):
             chosen.setdefault(subnet_id, pointer)
     if not found.get("availabilityZones") and not found.get("subnets"):
@@ -65,6 +62,15 @@ def _put_ids(found: Found, network: Network, kind: str, draft: Draft, report: Re
         draft.put("/subnets", list(chosen), found.where("subnets", "availabilityZones", "privateNetworking"))
         for index, pointer in enumerate(chosen.values()):
             draft.trace(f"/subnets/{index}", pointer)
+
+
+def _asked(found: Found, path: str) -> dict[str, str]:
+    """The names of a list, and where each stands first."""
+    names: list[str] = found.get(path) or []
+    places: dict[str, str] = {}
+    for index, name in enumerate(names):
+        places.setdefault(name, at(found.where(path), index))
+    return places
 
 
 def _named(

@@ -15,6 +15,9 @@ from app.core.errors import MalformedError
 
 Reader = Callable[[Any, str, Report], Any]
 
+MAX_NODES = 2_000
+"""Of one addon's configuration in YAML: there may be many of them, each with its own aliases."""
+
 _PREFIX_LENGTH = re.compile(r"/[0-9]{1,3}\Z")
 
 
@@ -134,7 +137,7 @@ def configuration(value: Any, pointer: str, report: Report) -> dict[str, Any] | 
             return {}
         try:
             body = value.encode()
-            value = parse_json(body) if value.lstrip().startswith("{") else parse_yaml(body)
+            value = parse_json(body) if value.lstrip().startswith("{") else parse_yaml(body, max_nodes=MAX_NODES)
         except (MalformedError, UnicodeEncodeError) as error:
             report.wrong(pointer, f"must hold a JSON or YAML object: {error}")
             return None

@@ -167,6 +167,11 @@ def test_a_billion_laughs():
     assert str(MAX_YAML_NODES) in refused(parse_yaml, "\n".join(lines)).message
 
 
+def test_a_smaller_limit_of_nodes():
+    assert parse_yaml(b"[1, 2]", max_nodes=3) == [1, 2]
+    assert "more than 3" in refused(lambda body: parse_yaml(body, max_nodes=3), "[1, 2, 3]").message
+
+
 def test_a_billion_laughs_of_merges():
     lines = ["a0: &a0 {x: {y: {z: 1}}}"]
     lines += [f"a{n}: &a{n}\n  <<: *a{n - 1}\n  k{n}: *a{n - 1}" for n in range(1, 40)]
