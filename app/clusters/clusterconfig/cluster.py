@@ -23,6 +23,9 @@ from app.clusters.clusterconfig.values import (
 
 MAX_ADDONS = 200
 
+DEFAULT_ADDONS = ("coredns", "metrics-server")
+"""What eksctl adds to any list of addons, besides vpc-cni and kube-proxy, which belong to every cluster of Slipway."""
+
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
 

@@ -70,7 +70,6 @@ COPIED = (
     ("name", "/name"),
     ("labels", "/labels"),
     ("tags", "/tags"),
-    ("volumeEncrypted", "/disk_encrypted"),
     ("updateConfig.maxUnavailable", "/update/max_unavailable"),
     ("updateConfig.maxUnavailablePercentage", "/update/max_unavailable_percent"),
 )
@@ -126,6 +125,8 @@ def _put_instances(found: Found, draft: Draft, report: Report) -> None:
     draft.put("/ami_type", image, found.where("amiFamily", "instanceTypes", "instanceType"))
     draft.put("/capacity_type", "SPOT" if found.get("spot") else "ON_DEMAND", found.where("spot"))
     draft.put("/disk_size_gib", _first(found, DEFAULT_DISK_GIB, "volumeSize"), found.where("volumeSize"))
+    if found.get("volumeEncrypted") is False:
+        report.warn(found.where("volumeEncrypted"), "Slipway encrypts the disks of all nodes")
 
 
 def _put_update(found: Found, draft: Draft, report: Report) -> None:

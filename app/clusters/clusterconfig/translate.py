@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.clusters.clusterconfig.cluster import CLUSTER, COPIED, DEFAULTED, SECTIONS
+from app.clusters.clusterconfig.cluster import CLUSTER, COPIED, DEFAULT_ADDONS, DEFAULTED, SECTIONS
 from app.clusters.clusterconfig.draft import Draft
 from app.clusters.clusterconfig.network import Expectation, network
 from app.clusters.clusterconfig.nodegroups import nodegroup
@@ -82,6 +82,7 @@ def translate(document: Any) -> Translation:
 
 
 def _put_addons(found: Found, cluster: Draft, report: Report) -> None:
+    """As eksctl: a list of addons adds to the usual ones. In a cluster spec it stands in their place."""
     addons: list[Found] | None = found.get("addons")
     if not addons:
         return
@@ -91,7 +92,11 @@ def _put_addons(found: Found, cluster: Draft, report: Report) -> None:
         {target: addon.get(source) for source, target in fields.items() if addon.get(source) is not None}
         for addon in addons
     ]
-    cluster.put("/addons", specs, found.where("addons"))
+    names = {str(addon.get("name")).lower() for addon in addons}
+    added = [{"name": name} for name in DEFAULT_ADDONS if name not in names]
+    cluster.put("/addons", specs + added, found.where("addons"))
+    for index in range(len(specs), len(specs) + len(added)):
+        cluster.trace(f"/addons/{index}", found.where("addons"))
     for index, addon in enumerate(addons):
         for source, target in fields.items():
             cluster.trace(f"/addons/{index}/{target}", addon.where(source))

@@ -99,10 +99,11 @@ def test_a_file_without_sections_gets_what_eksctl_makes(documents):
         (
             {"addons": [{"name": "vpc-cni", "version": "v1.20.4-eksbuild.1"}, {"name": "coredns"}]},
             "/addons",
-            [{"name": "vpc-cni", "version": "v1.20.4-eksbuild.1"}, {"name": "coredns"}],
+            [{"name": "vpc-cni", "version": "v1.20.4-eksbuild.1"}, {"name": "coredns"}, {"name": "metrics-server"}],
             "/addons",
         ),
         ({"addons": [{"name": "x", "version": "v1"}]}, "/addons/0/version", "v1", "/addons/0/version"),
+        ({"addons": [{"name": "x"}]}, "/addons/1/name", "coredns", "/addons"),
     ],
 )
 def test_each_key(documents, resolve, sections, target, value, origin):

@@ -33,7 +33,6 @@ def test_a_group_that_says_nothing_gets_what_eksctl_makes(documents):
         ({"spot": True}, "/capacity_type", "SPOT", "/spot"),
         ({"spot": False}, "/capacity_type", "ON_DEMAND", "/spot"),
         ({"volumeSize": 20}, "/disk_size_gib", 20, "/volumeSize"),
-        ({"volumeEncrypted": True}, "/disk_encrypted", True, "/volumeEncrypted"),
         ({"labels": {"a/b": "c"}}, "/labels/a~1b", "c", "/labels/a~1b"),
         ({"tags": {"k": "v"}}, "/tags", {"k": "v"}, "/tags"),
         ({"updateConfig": {"maxUnavailable": 3}}, "/update", {"max_unavailable": 3}, "/updateConfig"),
@@ -255,6 +254,7 @@ def test_zones_of_a_vpc_to_be_made(documents, keys, pointer):
         {"disableIMDSv1": True, "disablePodIMDS": False, "efaEnabled": False, "enableDetailedMonitoring": False},
         {"iam": {"withAddonPolicies": {"ebs": False}}, "nodeRepairConfig": {"enabled": False}},
         {"securityGroups": {"withLocal": False, "attachIDs": []}, "preBootstrapCommands": None},
+        {"volumeEncrypted": True},
         {"volumeType": "gp3", "volumeIOPS": 3000, "volumeThroughput": 125, "spot": False, "privateNetworking": False},
         {"instanceTypes": [], "subnets": [], "availabilityZones": [], "ssh": {"enableSsm": True}},
     ],
@@ -285,6 +285,12 @@ def test_keys_that_say_what_is_done_anyway(documents, keys):
 )
 def test_what_is_wrong_is_pointed_at(documents, keys, pointer):
     assert list(documents.errors(documents.with_group(**keys))) == [f"/managedNodeGroups/0{pointer}"]
+
+
+def test_disks_are_encrypted_all_the_same(documents):
+    translation = translate(documents.with_group(volumeEncrypted=False))
+    assert translation.nodegroups == [documents.group()]
+    assert translation.warnings[0].startswith("/managedNodeGroups/0/volumeEncrypted: ")
 
 
 def test_numbers_where_text_is_wanted_are_to_be_quoted(documents):
