@@ -1,0 +1,1 @@
+"""The local cloud: ministack, extended from outside, as the AWS account of a developer's machine."""

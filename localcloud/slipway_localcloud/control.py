@@ -1,0 +1,53 @@
+"""The local cloud's own routes, under /_localcloud/. They need no signature."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .calls import CALLS
+from .leftovers import leftovers
+from .rules import RULES, InvalidRules
+
+Response = tuple[int, dict[str, str], bytes]
+
+PREFIX = "/_localcloud/"
+
+
+def handle(method: str, path: str, body: bytes) -> Response:
+    """Answers one of the control routes."""
+    route = path.removeprefix(PREFIX)
+    routes = {
+        "rules": {"GET": RULES.describe, "PUT": lambda: _put_rules(body), "DELETE": lambda: RULES.replace([])},
+        "calls": {"GET": lambda: dict(sorted(CALLS.items())), "DELETE": _clear_calls},
+        "leftovers": {"GET": leftovers},
+        "health": {"GET": lambda: {"status": "ok"}},
+    }
+    if route not in routes:
+        return _json(404, {"message": f"no such route; there are {', '.join(PREFIX + name for name in routes)}"})
+    operation = routes[route].get(method)
+    if operation is None:
+        return _json(405, {"message": f"use {' or '.join(routes[route])}"})
+    try:
+        result = operation()
+    except InvalidRules as error:
+        return _json(400, {"message": str(error)})
+    return _json(200 if result is not None else 204, result)
+
+
+def _json(status: int, document: Any) -> Response:
+    body = b"" if status == 204 else json.dumps(document).encode()
+    return status, {"Content-Type": "application/json"}, body
+
+
+def _put_rules(body: bytes) -> list[dict[str, Any]]:
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise InvalidRules(f"the body is not JSON: {error}") from error
+    RULES.replace(document)
+    return RULES.describe()
+
+
+def _clear_calls() -> None:
+    CALLS.clear()

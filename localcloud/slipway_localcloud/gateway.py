@@ -1,0 +1,104 @@
+"""The ASGI application: control routes, counted calls and faults first, then ministack with our services."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from . import control, faults
+from .calls import CALLS, operation_of, service_of
+from .rules import RULES
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Gateway:
+    """ministack's application with ours around it. `ready` is called once requests can be answered."""
+
+    def __init__(self, upstream: Any, ready: Callable[[], None]) -> None:
+        self._upstream = upstream
+        self._ready = ready
+        _install(upstream)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the server's start and end."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await self._upstream.app(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """In place of ministack's: no Docker sweep, no schedulers, no listeners of services unused here."""
+        await receive()
+        loop = asyncio.get_running_loop()
+        self._upstream._MAIN_LOOP = loop
+        loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(max_workers=8))
+        await send({"type": "lifespan.startup.complete"})
+        self._ready()
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, query = scope["path"], scope.get("query_string", b"").decode()
+        if path.startswith(control.PREFIX):
+            body, _ = await _read(receive)
+            await _reply(send, control.handle(scope["method"], path, body))
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        service = service_of(headers, query)
+        if not service:
+            await self._upstream.app(scope, receive, send)
+            return
+        body, replay = await _read(receive)
+        name = f"{service}:{operation_of(service, scope['method'], path, headers, query, body)}"
+        CALLS[name] += 1
+        fault = RULES.for_call(name)
+        if fault:
+            await _reply(send, faults.response(service, fault))
+            return
+        await self._upstream.app(scope, replay, send)
+
+
+async def _read(receive: Receive) -> tuple[bytes, Receive]:
+    """The whole body, and a `receive` that gives it once more."""
+    parts, more = [], True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            break
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    body = b"".join(parts)
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def replay() -> dict[str, Any]:
+        return next(messages, None) or await receive()
+
+    return body, replay
+
+
+async def _reply(send: Send, response: tuple[int, dict[str, str], bytes]) -> None:
+    status, headers, body = response
+    listed = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    listed.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": listed})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _install(upstream: Any) -> None:
+    """Puts our services in the place of ministack's."""
+    from . import ec2_api
+    from .cloudformation import service as cloudformation
+    from .eks import router as eks
+    from .resources import known_types
+
+    upstream.SERVICE_HANDLERS["cloudformation"] = cloudformation.handle
+    upstream.SERVICE_HANDLERS["eks"] = eks.handle
+    ec2_api.install()
+    known_types()
