@@ -160,8 +160,9 @@ def nodegroup_template(spec: NodegroupInput) -> StackTemplate:
     made the private key.
 
     CloudFormation hands a stack's tags on to its resources, and can only replace a key pair to change its tags, which
-    would be another private key. While the stack holds a key pair, the stack itself carries Slipway's two constant
-    tags only, and the caller's stand on each resource.
+    would be another private key (https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/2280).
+    While the stack holds a key pair, it carries Slipway's two constant tags only, and the caller's tags stand on each
+    of the other resources.
 
     Raises:
         InvalidError: The instance types do not fit together, or see `render`.

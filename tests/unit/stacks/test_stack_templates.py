@@ -1,6 +1,7 @@
 """What holds for every template, whatever it was made from."""
 
 import dataclasses
+import json
 
 import pytest
 from cfnlint.api import lint
@@ -136,6 +137,9 @@ def test_the_same_input_gives_the_same_bytes(made):
     render, spec = made
     shuffled = dataclasses.replace(spec, tags=dict(reversed(spec.tags.items())))
     assert render(spec) == render(shuffled)
+    assert render(spec).body == json.dumps(
+        document(render(spec)), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
     assert render(spec).tags == dict(sorted(render(spec).tags.items()))
 
 
