@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from app.gateways.aws.errors import translate
 
@@ -68,7 +68,7 @@ def region_from_environment() -> str | None:
 
 
 class AwsClients:
-    """The clients of the process. Belongs to one event loop; `aclose()` when that ends."""
+    """The clients of the process. Belongs to one event loop; `aclose()`, or `async with`, when that ends."""
 
     def __init__(self, *, max_pool_connections: int = 50) -> None:
         self._max_pool_connections = max_pool_connections
@@ -78,6 +78,12 @@ class AwsClients:
         self._clients: dict[tuple[Credentials, str, str], asyncio.Task[Any]] = {}
         self._open = AsyncExitStack()
         self._closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
 
     @overload
     async def client(
@@ -163,7 +169,8 @@ class AwsClients:
     async def _load_sdk(self) -> None:
         if self._sdk is None or (self._sdk.done() and (self._sdk.cancelled() or self._sdk.exception())):
             self._sdk = asyncio.create_task(asyncio.to_thread(self._import_sdk), name="aws-sdk")
-        await asyncio.shield(self._sdk)
+        with translate("sts:Configuration"):  # a profile that doesn't exist is found out here
+            await asyncio.shield(self._sdk)
 
     def _import_sdk(self) -> None:
         from aiobotocore.session import AioSession

@@ -20,7 +20,7 @@ from app.gateways.aws.eks_resources import (
     update_of,
 )
 from app.gateways.aws.eks_token import eks_token
-from app.gateways.aws.errors import NotFound, translate
+from app.gateways.aws.errors import InvalidRequest, NotFound, translate
 
 if TYPE_CHECKING:
     from types_aiobotocore_eks import EKSClient
@@ -108,6 +108,10 @@ class Eks:
                             if addon["addonName"] == name
                         )
         except NotFound:
+            return []
+        except InvalidRequest as error:
+            if "specified is not supported" not in error.message:
+                raise
             return []
         return found
 

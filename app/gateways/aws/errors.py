@@ -237,12 +237,21 @@ def error_class(code: str, message: str, status: int | None = None, operation: s
     return _by_shape(code, status)
 
 
+_WRONG_STATE = (
+    "state and can not",  # "Stack:… is in ROLLBACK_COMPLETE state and can not be updated."
+    "_IN_PROGRESS state",
+    "cannot be deleted while",  # TerminationProtection is enabled
+    "cannot be called from current stack status",
+)
+"""What CloudFormation's ValidationError says of a stack that isn't in the right state."""
+
+
 def _by_message(code: str, message: str) -> type[AwsError] | None:
     if code in {"ValidationError", "ValidationException"}:
         # CloudFormation has one code for all of these.
         if "does not exist" in message:
             return NotFound
-        if "can not be updated" in message or "cannot be deleted while" in message or "_IN_PROGRESS state" in message:
+        if any(words in message for words in _WRONG_STATE):
             return Conflict
         if "Rate exceeded" in message:
             return Throttled

@@ -22,7 +22,7 @@ VERSIONS: tuple[Rule, ...] = (
         "addon_version_not_supported",
         "That addon, or its version, doesn't exist for the cluster's Kubernetes version: leave the version out to "
         "get the default.",
-        says=r"addon (?:version )?specified is not supported",
+        says=r"addon (?:version |\S+ )?specified is not supported",
     ),
     rule(
         "addon_conflict",

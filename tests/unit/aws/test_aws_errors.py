@@ -51,6 +51,18 @@ def refused(code: str, message: str = "no", status: int = 400, operation: str = 
             errors.Conflict,
         ),
         ("ValidationError", "Stack [a] cannot be deleted while TerminationProtection is enabled", 400, errors.Conflict),
+        (
+            "ValidationError",
+            "CancelUpdateStack cannot be called from current stack status",
+            400,
+            errors.Conflict,
+        ),
+        (
+            "ValidationError",
+            "Stack:arn:aws:cloudformation:a is in UPDATE_COMPLETE state and can not continue update rollback.",
+            400,
+            errors.Conflict,
+        ),
         ("InvalidChangeSetStatus", "ChangeSet [a] cannot be executed", 400, errors.Conflict),
         ("TokenAlreadyExistsException", "A client request token already exists", 400, errors.TokenReused),
         ("LimitExceededException", "stack limit", 400, errors.LimitExceeded),

@@ -1,0 +1,130 @@
+"""The local cloud for integration tests: one process per xdist worker, on a free port, with the real wire protocols."""
+
+import contextlib
+import ctypes
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+import pytest
+
+PROJECT = Path(__file__).parents[2] / "localcloud"
+START_SECONDS = 120.0
+STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    """A running local cloud; `env` is what a process needs to use it (endpoint, keys, region, …)."""
+
+    endpoint: str
+    env: dict[str, str]
+
+    def rules(self, rules: list[dict[str, Any]]) -> None:
+        """Replace the rules on delays, failures and API faults (CONTRACT.md, control routes)."""
+        self._control("PUT", "rules", rules)
+
+    def calls(self) -> dict[str, int]:
+        """Return how often each API operation was called since the test began: {"cloudformation:ListStacks": 2}."""
+        return dict(self._control("GET", "calls").json())
+
+    def reset(self) -> None:
+        """Forget rules and counts."""
+        self.rules([])
+        self._control("DELETE", "calls")
+
+    def _control(self, method: str, what: str, body: Any = None) -> httpx.Response:
+        answer = httpx.request(method, f"{self.endpoint}/_localcloud/{what}", json=body, timeout=10)
+        answer.raise_for_status()
+        return answer
+
+
+@pytest.fixture(scope="session")
+def localcloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A local cloud of this worker's own; rules and counts are reset before each test that uses it."""
+    folder = tmp_path_factory.mktemp("localcloud")
+    python = PROJECT / ".venv" / "bin" / "python"
+    if not python.exists():
+        pytest.fail("The local cloud isn't installed: run `make install`")
+    with (folder / "stderr.log").open("wb") as stderr:
+        command = [str(python), "-m", "slipway_localcloud", "up", "--port", "0", "--dir", str(folder)]
+        process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env=_clean_environment(),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+    try:
+        ready = _ready_line(process, folder / "stderr.log")
+        yield LocalCloud(ready["endpoint"].rstrip("/"), {key: str(value) for key, value in ready["env"].items()})
+    finally:
+        _stop(process)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_localcloud(request: pytest.FixtureRequest) -> None:
+    if "localcloud" in request.fixturenames:
+        request.getfixturevalue("localcloud").reset()
+
+
+@pytest.fixture
+def aws_environment(localcloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> LocalCloud:
+    """This process's environment points every AWS SDK at the local cloud."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in localcloud.env.items():
+        monkeypatch.setenv(name, value)
+    return localcloud
+
+
+def _clean_environment() -> dict[str, str]:
+    """Ours without what would send the local cloud's own SDK, or its settings, somewhere else."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SLIPWAY_DATABASE"))}
+
+
+def _die_with_parent() -> None:
+    """Have the kernel stop the cloud if pytest is killed (Linux: prctl PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _ready_line(process: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
+    assert process.stdout is not None
+    deadline = time.monotonic() + START_SECONDS
+    for line in _lines(process.stdout, deadline):
+        if line.startswith(b"{"):
+            return dict(json.loads(line))
+    pytest.fail(f"The local cloud did not become ready (exit {process.poll()}):\n{log.read_text()[-4000:]}")
+
+
+def _lines(stream: IO[bytes], deadline: float) -> Iterator[bytes]:
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        while selector.select(max(0.0, deadline - time.monotonic())):
+            if not (line := stream.readline()):
+                return
+            yield line
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    # Whatever it started and left: the whole session, which is only its own.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
