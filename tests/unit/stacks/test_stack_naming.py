@@ -7,7 +7,7 @@ from stack_samples import ULID, examples, ulids
 from app.stacks.naming import change_set_name, client_token, stack_name
 
 LEGAL = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
-anything = st.text(max_size=300)
+anything = st.text(max_size=300) | st.text("aB3-_/.", min_size=130, max_size=300)
 kinds = st.sampled_from(["cluster", "nodegroup", "addon", "registry"])
 
 

@@ -110,7 +110,7 @@ def test_the_largest_templates_fit_into_a_request(name):
     assert len(REPRESENTATIVE[name].body.encode()) < MAX_BODY_BYTES
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(any_template)
 def test_cfn_lint_finds_nothing_in_templates_of_any_input(made):
     render, spec = made
