@@ -47,3 +47,12 @@ async def current(session: AsyncSession) -> str | None:
         return MigrationContext.configure(session.connection()).get_current_revision()
 
     return await session.run_sync(read)
+
+
+def is_ready(revision: str | None) -> bool:
+    """Tell whether this build can work on a schema: at the newest revision it knows, or at one that is newer still.
+
+    While replicas are replaced one by one, the old ones work on a schema that has already moved on.
+    """
+    known = {script.revision for script in ScriptDirectory(str(FOLDER)).walk_revisions()}
+    return revision is not None and (revision == newest() or revision not in known)

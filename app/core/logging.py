@@ -7,11 +7,13 @@ logs bodies or headers.
 import logging
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TextIO
 
+from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -45,6 +47,7 @@ class Formatter(JsonFormatter):
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
             datefmt="%Y-%m-%dT%H:%M:%S",
             json_ensure_ascii=False,
+            reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's own, for terminals
         )
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
@@ -67,8 +70,6 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     Raises:
         ValueError: `level` is not one of logging's.
     """
-    import time
-
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(Formatter())
     Formatter.converter = time.gmtime

@@ -77,7 +77,7 @@ def invalid(errors: list[FieldError], total: int | None = None) -> InvalidError:
     count = total or len(errors)
     if count == 1:
         where = f" at {errors[0].pointer}" if errors[0].pointer else ""
-        return InvalidError(f"The request is not valid{where}: {errors[0].detail}.", errors)
+        return InvalidError(f"The request is not valid{where}: {errors[0].detail}".rstrip("?.") + ".", errors)
     return InvalidError(f"The request is not valid in {count} places.", errors)
 
 

@@ -123,9 +123,13 @@ async def begin_change(
     request: Request,
     caller: CallerDep,
     idempotency_key: Annotated[
-        str | None, Header(description="1 to 255 visible ASCII characters; the same key gives the first answer again.")
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description="1 to 255 visible ASCII characters; the same key gives the first answer again.",
+        ),
     ] = None,
-    if_match: Annotated[str | None, Header(description="The ETag that the change builds on.")] = None,
+    if_match: Annotated[str | None, Header(alias="If-Match", description="The ETag that the change builds on.")] = None,
     callback_url: Annotated[str | None, Query(description="Called when the operation has ended.")] = None,
 ) -> Change:
     """Return the change that the request begins, its idempotency key reserved.

@@ -31,6 +31,11 @@ class Page(BaseModel, Generic[T]):
     items: list[T]
     next_page_token: str | None = Field(description="For `?page_token=`; null on the last page.")
 
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """Name the schema after its items: `OperationPage`."""
+        return f"{params[0].__name__.removesuffix('Out')}Page"
+
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:

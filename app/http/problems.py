@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.core.errors import (
     ConflictError,
@@ -55,11 +56,14 @@ STATUS: dict[type[SlipwayError], int] = {
 class ProblemField(BaseModel):
     """One wrong place of the request."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"pointer": "/scaling/max", "detail": "must be at least 1"}]}
+    )
+
     pointer: str = Field(
         description="JSON pointer into the body; `/query/…`, `/path/…` and `/header/…` name parameters.",
-        examples=["/scaling/max"],
     )
-    detail: str = Field(examples=["must be at least 1"])
+    detail: str
 
 
 class Problem(BaseModel):
@@ -166,11 +170,19 @@ def _from_starlette(error: HTTPException, request: Request) -> SlipwayError:
     if error.status_code == HTTPStatus.NOT_FOUND:
         return NoSuchPathError("There is nothing at this path.")
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allow = ", ".join(sorted((error.headers or {}).get("Allow", "").replace(" ", "").split(",")))
-        return MethodNotAllowedError(f"{request.method} is not a method of this path.", allow)
+        return MethodNotAllowedError(f"{request.method} is not a method of this path.", ", ".join(_methods_of(request)))
     if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return TooLargeError("The body is too large.")
     return MalformedError(str(error.detail))
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Return the methods that the path takes; each is a route of its own."""
+    scopes = {method: dict(request.scope, method=method) for method in ("DELETE", "GET", "PATCH", "POST", "PUT")}
+    routes = request.app.routes
+    return [
+        method for method, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)
+    ]
 
 
 def install(app: FastAPI) -> None:

@@ -24,6 +24,8 @@ from app.http.problems import invalid_request
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+MEDIA_TYPES_KEY = "x-slipway-media-types"
+"""How a route tells `http/openapi.py` its body's content types; taken out of the document there."""
 
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
@@ -62,6 +64,10 @@ class StrictRequest(Request):
 
 class StrictRoute(APIRoute):
     """A route that is strict about what it is sent; see the module."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.openapi_extra = (self.openapi_extra or {}) | {MEDIA_TYPES_KEY: list(media_types_of(self))}
 
     def get_route_handler(self) -> _Handler:
         """Return FastAPI's handler with the checks before it and the idempotency key's release after it."""

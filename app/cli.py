@@ -1,0 +1,201 @@
+"""The command line. Imports are inside the commands, so that `--help` and `openapi` are quick."""
+
+import asyncio
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from app.core.settings import Settings
+
+cli = typer.Typer(
+    name="slipway",
+    help="Builds and runs Amazon EKS clusters. Settings are SLIPWAY_* variables.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+localcloud = typer.Typer(help="The local cloud: CloudFormation, EKS and EC2 on this machine.", no_args_is_help=True)
+cli.add_typer(localcloud, name="localcloud")
+
+_T = TypeVar("_T")
+
+_LOCALCLOUD = Path(__file__).resolve().parent.parent / "localcloud"
+
+
+def main() -> None:
+    """Run the command line."""
+    cli()
+
+
+@cli.command()
+def serve(
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8080,
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Leave the background work to others.")] = False,
+) -> None:
+    """Serve the API, and do the background work in the same process."""
+    import uvicorn
+
+    from app.main import create_app
+
+    settings = _settings()
+    _prepare_schema(settings)
+    app = create_app(settings, with_worker=not no_worker)
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
+    )
+
+
+@cli.command()
+def worker() -> None:
+    """Do the background work only."""
+    import uvloop
+
+    settings = _settings()
+    _prepare_schema(settings)
+    uvloop.run(_work(settings))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    from app import migrate as schema
+
+    settings = _settings()
+    _connecting(lambda: schema.upgrade(settings.database_url))
+    typer.echo(f"The schema is at {schema.newest()}.", err=True)
+
+
+@cli.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    from app.core.settings import Settings
+    from app.http.openapi import render
+    from app.main import create_app
+
+    sys.stdout.write(render(create_app(Settings(), with_worker=False)))
+
+
+@cli.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end.")] = False,
+) -> None:
+    """Show the whole story on the local cloud."""
+    importlib.import_module("app.demo").main(keep=keep)
+
+
+@localcloud.command("up")
+def localcloud_up(
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 4566,
+    folder: Annotated[Path, typer.Option("--dir", help="Where it keeps its state.")] = Path(".localcloud"),
+    die_with_parent: Annotated[bool, typer.Option("--die-with-parent", help="End when the parent ends.")] = False,
+) -> None:
+    """Run the local cloud in the foreground; prints one JSON line when it is ready."""
+    python = _LOCALCLOUD / ".venv" / "bin" / "python"
+    if not python.exists():
+        _give_up("The local cloud is not installed: run `make install` in a checkout of Slipway.")
+    arguments = ["-m", "slipway_localcloud", "up", "--port", str(port), "--dir", str(folder)]
+    if die_with_parent:
+        arguments.append("--die-with-parent")
+    os.execv(python, [str(python), *arguments])  # noqa: S606 - it takes this process's place, signals and all
+
+
+@localcloud.command("build")
+def localcloud_build() -> None:
+    """Fetch the Kubernetes binaries, once."""
+    _give_up("The local cloud runs no Kubernetes yet: there is nothing to build.")
+
+
+def _settings() -> "Settings":
+    from pydantic import ValidationError
+
+    from app.core import logging
+    from app.core.settings import Settings
+
+    try:
+        settings = Settings()
+        logging.configure(settings.log_level)
+    except ValidationError as error:
+        wrong = "; ".join(f"SLIPWAY_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        _give_up(f"The settings are not valid: {wrong}")
+    except ValueError as error:
+        _give_up(f"SLIPWAY_LOG_LEVEL: {error}")
+    return settings
+
+
+def _prepare_schema(settings: "Settings") -> None:
+    """Bring SQLite to the newest schema; refuse PostgreSQL that isn't there, because replicas share it."""
+    from app import migrate as schema
+
+    if settings.is_sqlite:
+        _connecting(lambda: schema.upgrade(settings.database_url))
+        return
+    revision = _connecting(lambda: asyncio.run(_revision(settings)))
+    if not schema.is_ready(revision):
+        at = f"at revision {revision}" if revision else "empty"
+        _give_up(f"The database is {at}, this version needs {schema.newest()}: run `slipway migrate` first.")
+
+
+async def _revision(settings: "Settings") -> str | None:
+    from app import migrate as schema
+    from app.db.session import Database
+
+    database = Database(settings.database_url)
+    try:
+        async with database.read() as session:
+            return await schema.current(session)
+    finally:
+        await database.close()
+
+
+async def _work(settings: "Settings") -> None:
+    from app import models  # noqa: F401 - SQLAlchemy must know every table
+    from app.db.session import Database
+    from app.worker import build_worker
+
+    database = Database(settings.database_url)
+    work = build_worker(settings, database)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    notifier = asyncio.create_task(database.notifier.run())
+    running = asyncio.create_task(work.run())
+    await stop.wait()
+    await work.stop()
+    running.cancel()
+    notifier.cancel()
+    await asyncio.gather(running, notifier, return_exceptions=True)
+    await database.close()
+
+
+def _connecting(call: Callable[[], _T]) -> _T:
+    """Run what needs the database; give up with one sentence, and no password, when it cannot be reached."""
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+    from app.core.logging import without_userinfo
+
+    try:
+        return call()
+    except (ArgumentError, SQLAlchemyError, OSError, ValueError) as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        _give_up(without_userinfo(f"SLIPWAY_DATABASE_URL: the database cannot be used: {reason}"))
+
+
+def _give_up(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,107 @@
+"""The web app, put together: database, access, ledger, routes, and the worker unless others do the work."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+
+from app import models  # noqa: F401 - SQLAlchemy must know every table
+from app.access.service import Access
+from app.api import include_routers
+from app.core.settings import Settings
+from app.db.session import Database
+from app.http import openapi, problems
+from app.http.middleware import RequestContext
+from app.operations.service import Ledger
+
+DESCRIPTION = (
+    "Builds and runs Amazon EKS clusters. Every change answers 202 with an operation, whose steps, events and cause "
+    "of failure can be read and followed."
+)
+
+
+def create_app(settings: Settings, *, with_worker: bool = True) -> FastAPI:
+    """Return the app. The schema must be the newest one (`slipway migrate`) before it starts; `/readyz` tells.
+
+    Args:
+        settings: Where the database is, and limits.
+        with_worker: Whether this process also carries operations out.
+    """
+    app = FastAPI(
+        title="Slipway",
+        version=version("slipway"),
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=openapi.operation_id,
+    )
+    app.state.settings = settings
+    app.state.with_worker = with_worker
+    include_routers(app)
+    problems.install(app)
+    app.add_middleware(RequestContext)
+    _document_once(app)
+    return app
+
+
+def _document_once(app: FastAPI) -> None:
+    def document() -> openapi.Document:
+        if app.openapi_schema is None:
+            app.openapi_schema = openapi.document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # how FastAPI's own documentation extends the document
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    database = Database(settings.database_url)
+    app.state.database = database
+    app.state.ledger = Ledger(database.notifier)
+    access = Access(database)
+    app.state.authenticate = access.authenticate
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(database.close)
+        await _bootstrap(access, settings)
+        await stack.enter_async_context(_running(database.notifier.run(), "notifier"))
+        if app.state.with_worker:
+            await stack.enter_async_context(_working(app, database))
+        yield
+
+
+async def _bootstrap(access: Access, settings: Settings) -> None:
+    made = await access.bootstrap(settings.admin_key.get_secret_value() if settings.admin_key else None)
+    if made:
+        sys.stderr.write(f"\nSLIPWAY_ADMIN_KEY is not set. The first API key, shown only now:\n\n    {made}\n\n")
+        sys.stderr.flush()
+
+
+@contextlib.asynccontextmanager
+async def _working(app: Starlette, database: Database) -> AsyncIterator[None]:
+    from app.worker import build_worker  # the API alone needs nothing of AWS
+
+    worker = build_worker(app.state.settings, database)
+    app.state.worker = worker
+    async with _running(worker.run(), "worker"):
+        try:
+            yield
+        finally:
+            await worker.stop()
+
+
+@contextlib.asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

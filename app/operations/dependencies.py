@@ -1,0 +1,137 @@
+"""What the routes of operations need from the app: the database and the ledger, and the pages of their lists."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.caller import Caller
+from app.core.errors import FieldError, InvalidError
+from app.db.session import Database
+from app.engine.models import LIVE, Operation
+from app.http.errors import NotAcceptableError
+from app.http.pagination import Page, PageRequest
+from app.operations import repository
+from app.operations.schemas import EventOut, OperationOut, OperationStatus, ResourceRef, event_out, operation_out
+from app.operations.service import Ledger
+
+FOLLOW_SECONDS = 15.0
+"""How long a read of its events keeps an operation followed."""
+
+_INT64 = 2**63
+
+
+def get_database(request: Request) -> Database:
+    """Return the app's database."""
+    database: Database = request.app.state.database
+    return database
+
+
+def get_ledger(request: Request) -> Ledger:
+    """Return the app's ledger."""
+    ledger: Ledger = request.app.state.ledger
+    return ledger
+
+
+DatabaseDep = Annotated[Database, Depends(get_database)]
+LedgerDep = Annotated[Ledger, Depends(get_ledger)]
+
+
+@dataclass(frozen=True, slots=True)
+class OperationFilter:
+    """Which operations are asked for; None is all."""
+
+    resource: str | None
+    status: OperationStatus | None
+    kind: str | None
+    parent: str | None
+
+
+async def operation_filter(
+    resource: Annotated[str | None, Query(description="Id or name of a resource.")] = None,
+    status: Annotated[OperationStatus | None, Query()] = None,
+    kind: Annotated[str | None, Query(examples=["cluster.create"])] = None,
+    parent: Annotated[str | None, Query(description="Id of the operation that holds them together.")] = None,
+) -> OperationFilter:
+    """Return the filter of the query."""
+    return OperationFilter(resource, status, kind, parent)
+
+
+async def after_event(
+    after: Annotated[str | None, Query(description="Id of an event: only later ones.", examples=["42"])] = None,
+) -> int:
+    """Return the sequence number that the list begins after.
+
+    Raises:
+        InvalidError: it is no event's id.
+    """
+    if after is None:
+        return 0
+    if not (after.isascii() and after.isdigit() and len(after) < 20 and int(after) < _INT64):
+        raise InvalidError("after is the id of an event.", [FieldError("/query/after", "must be the id of an event")])
+    return int(after)
+
+
+async def not_a_stream(request: Request) -> None:
+    """Refuse `Accept: text/event-stream` while only lists are given.
+
+    Raises:
+        NotAcceptableError: the caller wants a stream.
+    """
+    if "text/event-stream" in request.headers.get("accept", "").lower():
+        raise NotAcceptableError("Server-sent events are not supported yet; ask for application/json.")
+
+
+async def page_of_operations(
+    session: AsyncSession, caller: Caller, wanted: OperationFilter, page: PageRequest
+) -> Page[OperationOut]:
+    """Return a page of the caller's operations, newest first."""
+    rows = await repository.list_operations(
+        session,
+        caller.project_id,
+        limit=page.fetch,
+        before=page.after_text,
+        resource=wanted.resource,
+        status=wanted.status,
+        kind=wanted.kind,
+        parent=wanted.parent,
+    )
+    kept, token = page.cut(rows, lambda row: row.id)
+    ids = [row.id for row in kept]
+    children = await repository.children_of(session, ids)
+    dependencies = await repository.dependencies_of(session, ids)
+    items = [operation_out(row, children[row.id], dependencies[row.id]) for row in kept]
+    return Page(items=items, next_page_token=token)
+
+
+async def page_of_events(
+    session: AsyncSession,
+    caller: Caller,
+    page: PageRequest,
+    *,
+    after: int,
+    operation_ids: Sequence[str] | None = None,
+    resource: str | None = None,
+) -> Page[EventOut]:
+    """Return a page of the caller's events, oldest first."""
+    rows = await repository.list_events(
+        session,
+        caller.project_id,
+        limit=page.fetch,
+        after=max(after, page.after_number or 0),
+        operation_ids=operation_ids,
+        resource=resource,
+    )
+    kept, token = page.cut(rows, lambda row: row[0].seq or 0)
+    items = [
+        event_out(event, ResourceRef(type=event.resource_type, id=event.resource_id, name=name)) for event, name in kept
+    ]
+    return Page(items=items, next_page_token=token)
+
+
+async def with_children(session: AsyncSession, operation: Operation) -> tuple[list[str], list[str]]:
+    """Return the ids of an operation and its children, and those of them that are still live."""
+    family = [operation, *(await repository.children_of(session, [operation.id]))[operation.id]]
+    return [member.id for member in family], [member.id for member in family if member.status in LIVE]

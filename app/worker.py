@@ -1,0 +1,81 @@
+"""The background work, put together: the engine with every feature's reconcilers, pollers, and what tidies up."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.settings import Settings
+from app.db.session import Database
+from app.engine.contract import Reconciler
+from app.engine.runner import Engine
+from app.http import idempotency
+
+log = logging.getLogger(__name__)
+
+TIDY_SECONDS = 3600.0
+STUCK_SECONDS = 15.0
+"""How long the engine's loop may stand still before the process is not ready."""
+
+
+class Worker:
+    """Carries operations out until it is stopped."""
+
+    def __init__(self, settings: Settings, database: Database, engine: Engine) -> None:
+        self._settings = settings
+        self._database = database
+        self._engine = engine
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Work until `stop`; a part that fails unexpectedly is logged and begun again."""
+        tidying = asyncio.create_task(self._tidy(), name="tidy")
+        try:
+            while not self._stopping:
+                await self._run_engine()
+        finally:
+            tidying.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await tidying
+
+    async def stop(self) -> None:
+        """Stop taking operations up, let what is under way finish, and give the rest back."""
+        self._stopping = True
+        try:
+            await self._engine.drain()
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("what was under way could not be written; its leases run out by themselves: %s", error)
+
+    def problem(self) -> str | None:
+        """Say what is wrong with the worker, or None."""
+        still = time.monotonic() - self._engine.last_turn
+        return f"its loop has not turned for {still:.0f} s" if still > STUCK_SECONDS else None
+
+    async def _run_engine(self) -> None:
+        try:
+            await self._engine.run()
+        except Exception:  # the last line of defence: without it, nothing would carry operations out
+            log.exception("the engine failed unexpectedly and is begun again")
+            await asyncio.sleep(1)
+
+    async def _tidy(self) -> None:
+        while True:
+            try:
+                async with self._database.write() as session:
+                    await idempotency.delete_expired(session)
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("could not tidy up, trying again in an hour: %s", error)
+            await asyncio.sleep(TIDY_SECONDS)
+
+
+def build_registry() -> Mapping[str, Reconciler]:
+    """Return the reconciler of each kind of operation."""
+    return {}
+
+
+def build_worker(settings: Settings, database: Database) -> Worker:
+    """Return a worker on this database."""
+    return Worker(settings, database, Engine(database, build_registry(), settings))
