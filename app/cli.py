@@ -166,10 +166,13 @@ async def _revision(settings: "Settings") -> str | None:
 async def _work(settings: "Settings") -> None:
     from app import models  # noqa: F401 - SQLAlchemy must know every table
     from app.db.session import Database
-    from app.worker import build_worker
+    from app.gateways.aws.clients import AwsClients
+    from app.wiring import wire
+    from app.worker import Worker
 
     database = Database(settings.database_url)
-    work = build_worker(settings, database)
+    clients = AwsClients()
+    work = Worker(settings, database, wire(database, clients))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -180,6 +183,7 @@ async def _work(settings: "Settings") -> None:
     running.cancel()
     notifier.cancel()
     await asyncio.gather(running, notifier, return_exceptions=True)
+    await clients.aclose()
     await database.close()
 
 

@@ -15,9 +15,11 @@ from app.access.service import Access
 from app.api import include_routers
 from app.core.settings import Settings
 from app.db.session import Database
+from app.gateways.aws.clients import AwsClients
 from app.http import openapi, problems
 from app.http.middleware import RequestContext
-from app.operations.service import Ledger
+from app.wiring import Services, wire
+from app.worker import Worker
 
 DESCRIPTION = (
     "Builds and runs Amazon EKS clusters. Every change answers 202 with an operation, whose steps, events and cause "
@@ -64,15 +66,20 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     database = Database(settings.database_url)
     app.state.database = database
-    app.state.ledger = Ledger(database.notifier)
+    clients = AwsClients()
+    services = wire(database, clients)
+    app.state.ledger = services.ledger
+    app.state.clusters = services.clusters
+    app.state.nodegroups = services.nodegroups
     access = Access(database)
     app.state.authenticate = access.authenticate
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
+        stack.push_async_callback(clients.aclose)
         await _bootstrap(access, settings)
         await stack.enter_async_context(_running(database.notifier.run(), "notifier"))
         if app.state.with_worker:
-            await stack.enter_async_context(_working(app, database))
+            await stack.enter_async_context(_working(app, database, services))
         yield
 
 
@@ -84,10 +91,8 @@ async def _bootstrap(access: Access, settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _working(app: Starlette, database: Database) -> AsyncIterator[None]:
-    from app.worker import build_worker  # the API alone needs nothing of AWS
-
-    worker = build_worker(app.state.settings, database)
+async def _working(app: Starlette, database: Database, services: Services) -> AsyncIterator[None]:
+    worker = Worker(app.state.settings, database, services)
     app.state.worker = worker
     async with _running(worker.run(), "worker"):
         try:

@@ -1,18 +1,20 @@
 """The background work, put together: the engine with every feature's reconcilers, pollers, and what tidies up."""
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.settings import Settings
 from app.db.session import Database
-from app.engine.contract import Reconciler
+from app.engine import retention
+from app.engine.poller import Poller
 from app.engine.runner import Engine
+from app.gateways.aws.cloudformation import CloudFormation
 from app.http import idempotency
+from app.wiring import Services
 
 log = logging.getLogger(__name__)
 
@@ -24,22 +26,26 @@ STUCK_SECONDS = 15.0
 class Worker:
     """Carries operations out until it is stopped."""
 
-    def __init__(self, settings: Settings, database: Database, engine: Engine) -> None:
+    def __init__(self, settings: Settings, database: Database, services: Services) -> None:
         self._settings = settings
         self._database = database
-        self._engine = engine
+        self._engine = Engine(database, services.reconcilers, settings)
+        self._poller = Poller(database, settings, self._engine.owner, _cloudformation(services))
         self._stopping = False
 
     async def run(self) -> None:
         """Work until `stop`; a part that fails unexpectedly is logged and begun again."""
-        tidying = asyncio.create_task(self._tidy(), name="tidy")
+        beside = [
+            asyncio.create_task(self._tidy(), name="tidy"),
+            asyncio.create_task(self._poller.run(), name="poller"),
+        ]
         try:
             while not self._stopping:
                 await self._run_engine()
         finally:
-            tidying.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await tidying
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
     async def stop(self) -> None:
         """Stop taking operations up, let what is under way finish, and give the rest back."""
@@ -66,16 +72,14 @@ class Worker:
             try:
                 async with self._database.write() as session:
                     await idempotency.delete_expired(session)
+                await retention.delete_old(self._database, self._settings.operation_retention_days)
             except (SQLAlchemyError, OSError) as error:
                 log.warning("could not tidy up, trying again in an hour: %s", error)
             await asyncio.sleep(TIDY_SECONDS)
 
 
-def build_registry() -> Mapping[str, Reconciler]:
-    """Return the reconciler of each kind of operation."""
-    return {}
+def _cloudformation(services: Services) -> Callable[[str, str], Awaitable[CloudFormation]]:
+    async def find(account_id: str, region: str) -> CloudFormation:
+        return (await services.clouds.of(account_id, region)).cloudformation
 
-
-def build_worker(settings: Settings, database: Database) -> Worker:
-    """Return a worker on this database."""
-    return Worker(settings, database, Engine(database, build_registry(), settings))
+    return find

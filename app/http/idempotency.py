@@ -126,7 +126,8 @@ async def _insert(session: AsyncSession, wanted: Reservation) -> bool:
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
     values = wanted._columns() | {"fingerprint": wanted.fingerprint, "owner": wanted.owner, "headers": {}}
     statement = dialect.insert(IdempotencyKey).values(**values).on_conflict_do_nothing()
-    return await _changed(session, statement) == 1
+    inserted = await session.execute(statement.returning(col(IdempotencyKey.owner)))
+    return inserted.scalar_one_or_none() is not None
 
 
 async def _take_over(session: AsyncSession, wanted: Reservation) -> bool:

@@ -30,7 +30,7 @@ QUOTAS: tuple[Rule, ...] = (
         "nat_gateway_quota_exceeded",
         "Raise the quota (NAT gateways per Availability Zone, L-FE5A380F), or set network.nat to single or none.",
         "NatGatewayLimitExceeded",
-        says=r"(?:nat gateways? limit|maximum number of NAT gateways)",
+        says=r"(?:exceed the limit of \d+ NAT gateways)",
     ),
     rule(
         "cluster_quota_exceeded",
@@ -107,7 +107,7 @@ CAPACITY: tuple[Rule, ...] = (
         "instance_type_not_supported",
         "This instance type isn't offered here, or not with this AMI type (arm64 against x86_64). Choose another.",
         "InvalidInstanceType",
-        says=r"requested configuration is currently not supported|instance types? .{0,80}(?:not supported|invalid)"
+        says=r"requested configuration is currently not supported|specified instance type \S+ is not valid"
         r"|not a valid instance type for requested amiType",
     ),
 )

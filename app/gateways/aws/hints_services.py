@@ -14,6 +14,11 @@ VERSIONS: tuple[Rule, ...] = (
         says=r"node ?group.{0,40}version .{0,40}(?:greater|higher|newer) than|can't have a newer kubernetes version",
     ),
     rule(
+        "nodes_not_upgraded",
+        "EKS upgrades a cluster only when its node groups have the cluster's present version: upgrade them first.",
+        says=r"must be updated to match cluster version \S+ before updating cluster version",
+    ),
+    rule(
         "release_version_invalid",
         "The AMI release doesn't belong to the node group's Kubernetes version: set both, or leave the release out.",
         says=r"release version \S+ is (?:not valid for kubernetes version|invalid)",

@@ -82,6 +82,16 @@ async def test_a_name_is_taken_once(cloudformation: CloudFormation, name: str) -
         await cloudformation.create(name, log_groups(name), token())
 
 
+async def test_the_same_create_again_is_the_same_stack(cloudformation: CloudFormation, name: str) -> None:
+    """What a process that was killed between the call and its note relies on."""
+    creation = token()
+
+    first = await cloudformation.create(name, log_groups(name), creation)
+    again = await cloudformation.create(name, log_groups(name), creation)
+
+    assert again == first
+
+
 async def test_what_does_not_exist(cloudformation: CloudFormation, name: str) -> None:
     await cloudformation.delete(name, token())
     await cloudformation.delete_change_set(name, "none")

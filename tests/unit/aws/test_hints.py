@@ -39,7 +39,7 @@ MESSAGES = [
         "vpc_quota_exceeded",
         "L-F678F1CE",
     ),
-    (  # code: eksctl-io/eksctl#560
+    (  # the code: eksctl-io/eksctl#560; the sentence is EC2's, for which no thread was found
         "Performing this operation would exceed the limit of 5 NAT gateways (Service: AmazonEC2; Status Code: 400; "
         "Error Code: NatGatewayLimitExceeded; Request ID: 0a)",
         "nat_gateway_quota_exceeded",
@@ -148,6 +148,34 @@ MESSAGES = [
     # ^ aws-samples/amazon-eks-machine-learning-with-terraform-and-kubeflow#15
     ("unsupported Kubernetes version 1.24", "version_not_supported", "supported"),
     # ^ pluralsight-cloud/content-deploying-and-managing-a-web-application-in-kubernetes-with-terraform#1
+    (  # hashicorp/terraform-provider-aws#19478
+        "Nodegroups eks-stg-gp must be updated to match cluster version 1.18 before updating cluster version",
+        "nodes_not_upgraded",
+        "upgrade them first",
+    ),
+    (  # eksctl-io/eksctl#7754
+        HANDLER.format("[i4g.xlarge] is not a valid instance type for requested amiType AL2_x86_64", "Eks")
+        + "HandlerErrorCode: InvalidRequest)",
+        "instance_type_not_supported",
+        "arm64",
+    ),
+    (  # eksctl-io/eksctl#4544
+        "Nodegroup XXXXX failed to stabilize: [{Code: Ec2LaunchTemplateInvalidConfiguration,Message: The specified "
+        "instance type c6i.xlarge is not valid,ResourceIds: [XXXXXX]}]",
+        "instance_type_not_supported",
+        "another",
+    ),
+    (  # aws/amazon-vpc-cni-k8s#2607
+        "Conflicts found when trying to apply. Will not continue due to resolve conflicts mode. Conflicts: "
+        'DaemonSet.apps aws-node - .spec.template.spec.containers[name="aws-node"].env[name="A"].value',
+        "addon_conflict",
+        "overwrite",
+    ),
+    (  # hashicorp/terraform-provider-aws#50007
+        "Access denied to KMS key arn:aws:kms:a due to explicit deny policy or revoked grant",
+        "kms_key_not_usable",
+        "kms:CreateGrant",
+    ),
     (  # eksctl-io/eksctl#7976
         HANDLER.format("Requested release version 1.31.3-20250103 is not valid for kubernetes version 1.30.", "Eks")
         + "HandlerErrorCode: InvalidRequest",

@@ -1,0 +1,64 @@
+# Every target works on a fresh machine with Python 3.11, make and git; all that is installed goes into this checkout.
+PYTHON ?= python3.11
+UV_VERSION := 0.13.9
+UV := .uv/bin/uv
+BIN := .venv/bin
+export UV_LINK_MODE ?= copy
+export UV_NO_PROGRESS ?= 1
+
+.PHONY: help install lock check test demo bench format openapi clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+install: .venv/.installed localcloud/.venv/.installed  ## .venv with slipway, and the local cloud's own environment
+
+$(UV):
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+.venv/.installed: requirements.lock pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+localcloud/.venv/.installed: localcloud/requirements.lock localcloud/pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) localcloud/.venv
+	$(UV) pip sync --quiet --python localcloud/.venv/bin/python --require-hashes localcloud/requirements.lock
+	$(UV) pip install --quiet --python localcloud/.venv/bin/python --no-deps --no-build-isolation -e localcloud
+	@touch $@
+
+LOCK := pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev --python-version 3.11
+lock: | $(UV)  ## newest versions into the two lock files
+	$(UV) $(LOCK) --upgrade pyproject.toml -o requirements.lock
+	$(UV) $(LOCK) --upgrade localcloud/pyproject.toml -o localcloud/requirements.lock
+
+format: install  ## rewrite the sources in the one style
+	$(BIN)/ruff format app tests migrations benchmarks localcloud
+	$(BIN)/ruff check --fix --quiet app tests migrations benchmarks localcloud
+
+check: install  ## format, lint, types, imports, OpenAPI drift, unit tests: under a minute
+	$(BIN)/ruff format --check --quiet app tests migrations benchmarks localcloud
+	$(BIN)/ruff check --quiet app tests migrations benchmarks localcloud
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/slipway openapi | diff -u openapi/openapi.json - >/dev/null || { echo "openapi/openapi.json is stale: make openapi"; exit 1; }
+	$(BIN)/pytest -q -n 2 tests/unit
+
+openapi: install  ## write openapi/openapi.json
+	$(BIN)/slipway openapi > openapi/openapi.json
+
+test: install  ## all tests, on real PostgreSQL and the local cloud: under six minutes
+	localcloud/.venv/bin/pytest -q localcloud/tests
+	$(BIN)/pytest -q -n 2 --dist loadgroup
+
+demo: install  ## the main job, end to end, on the local cloud (KEEP=1 leaves it running)
+	$(BIN)/slipway demo $(if $(KEEP),--keep)
+
+bench: install  ## the figures of the closing notes, as ratios taken in one run
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv .uv localcloud/.venv .mypy_cache .ruff_cache .pytest_cache .demo

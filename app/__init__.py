@@ -1,0 +1,1 @@
+"""Slipway: a REST service that builds and runs Amazon EKS clusters. ARCHITECTURE.md is the map."""

@@ -1,0 +1,31 @@
+"""From an account's record to its AWS."""
+
+from app.accounts.models import Account
+from app.db.session import Database
+from app.gateways.aws.clients import AwsAccount, AwsClients
+from app.gateways.aws.cloud import Cloud
+
+
+class AccountClouds:
+    """Finds accounts in the database and keeps one `Cloud` for each account + region."""
+
+    def __init__(self, database: Database, clients: AwsClients) -> None:
+        self._database = database
+        self._clients = clients
+        self._clouds: dict[tuple[str, str], Cloud] = {}
+
+    async def of(self, account_id: str, region: str) -> Cloud:
+        """Return the services of an account in a region.
+
+        Raises:
+            LookupError: the account's record is gone.
+        """
+        key = account_id, region
+        if key not in self._clouds:
+            async with self._database.read() as session:
+                row = await session.get(Account, account_id)
+            if row is None:
+                raise LookupError(f"there is no account {account_id}")
+            account = AwsAccount(id=row.id, role_arn=row.role_arn, external_id=row.external_id)
+            self._clouds[key] = Cloud(self._clients, account, region)
+        return self._clouds[key]

@@ -1,0 +1,75 @@
+"""How operations on addons are carried out: each addon is a stack of its own."""
+
+from typing import ClassVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.clusters import repository
+from app.clusters.models import Addon
+from app.clusters.ports import Nodegroups
+from app.clusters.reconcile import may_replace
+from app.clusters.render import addon_stack
+from app.core.failure import Failure
+from app.db.session import Database
+from app.engine.contract import Cancelled, Context, Done, Ending, Fail, Outcome, Reconciler, Wait
+from app.engine.models import Operation
+from app.engine.stack_driver import StackDriver
+from app.gateways.aws.cloud import Clouds
+from app.operations.transitions import settle
+from app.stacks.addon import addon_stack_name
+from app.stacks.taints import unavoidable
+
+
+class AddonReconciler(Reconciler):
+    """Creates, updates and deletes of addons."""
+
+    phases: ClassVar[tuple[str, ...]] = ("begin",)
+
+    def __init__(self, database: Database, clouds: Clouds, nodegroups: Nodegroups) -> None:
+        self._database = database
+        self._clouds = clouds
+        self._nodegroups = nodegroups
+
+    async def reconcile(self, context: Context) -> Outcome:
+        """Do the one next thing."""
+        operation = context.operation
+        async with self._database.read() as session:
+            addon = await session.get_one(Addon, operation.resource_id)
+            cluster = await repository.by_id(session, addon.cluster_id)
+            taints = await self._nodegroups.taints(session, cluster.id)
+            has_nodes = await self._nodegroups.any_active(session, cluster.id)
+        cloud = await self._clouds.of(operation.account_id, operation.region)
+        driver = StackDriver(context, cloud.cloudformation)
+        context.step(operation.steps[0]["name"])
+        if operation.superseded:
+            return Cancelled()
+        if operation.kind == "addon.delete" or operation.cancel_requested:
+            name = addon_stack_name(addon.id, cluster.name, addon.name)
+            force = operation.input.get("force", False) or operation.cancel_requested
+            gone = await driver.remove(name, force=force)
+            ended: Outcome = Cancelled() if operation.cancel_requested else Done()
+            return ended if gone is None else gone
+        if not has_nodes and "stack" not in context.data:
+            return Fail(
+                Failure(
+                    "no_nodes",
+                    f"Addon {addon.name} needs a node group, and cluster {cluster.name!r} has none that serves.",
+                    hint="Create a node group, or put a failed one right: the addon is then installed by itself.",
+                    retryable=True,
+                )
+            )
+        if unavoidable(taints):
+            context.warn(f"Every node group is tainted: addon {addon.name} got tolerations for their taints.")
+        result = await driver.ensure(addon_stack(addon, cluster, taints), may_replace=may_replace)
+        if isinstance(result, Wait | Fail):
+            return result
+        context.data["outputs"] = {"arn": result.outputs.get("Arn")}
+        return Done()
+
+    async def settle(self, session: AsyncSession, operation: Operation, ending: Ending) -> None:
+        """Write phase, conditions and outputs into the addon's row; a cancelled create leaves it waiting."""
+        addon = await session.get_one(Addon, operation.resource_id)
+        settle(addon, operation, ending, usable=operation.input.get("usable", False))
+        if operation.kind == "addon.create" and ending == "cancelled" and not operation.superseded:
+            addon.deleted_at = None
+            addon.phase = "creating"

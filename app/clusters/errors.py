@@ -1,0 +1,51 @@
+"""Errors of clusters."""
+
+from app.core.errors import ConflictError, InvalidError, NotFoundError
+
+
+class ClusterNotFoundError(NotFoundError):
+    """No such cluster in the caller's project."""
+
+    code = "cluster_not_found"
+
+
+class ClusterExistsError(ConflictError):
+    """A cluster of that name exists in the account and region; `cluster_id` if it is one of Slipway's."""
+
+    code = "cluster_exists"
+    title = "The name is in use"
+
+
+class AmbiguousNameError(ConflictError):
+    """More than one cluster has that name (in other accounts or regions); `ids` names them."""
+
+    code = "ambiguous_name"
+    title = "The name is not unique"
+
+
+class ImmutableFieldError(InvalidError):
+    """AWS could only replace the cluster to change that."""
+
+    code = "immutable_field"
+    title = "The field cannot be changed"
+
+
+class DeletionProtectedError(ConflictError):
+    """`deletion_protection` is on; PATCH it to false first."""
+
+    code = "deletion_protected"
+    title = "The cluster is protected from deletion"
+
+
+class ClusterDeletingError(ConflictError):
+    """The cluster is being deleted; `operation_id` names the delete."""
+
+    code = "cluster_deleting"
+    title = "The cluster is being deleted"
+
+
+class ClusterNotReadyError(ConflictError):
+    """The cluster cannot serve what was asked for: it has failed, or has no endpoint yet."""
+
+    code = "cluster_not_ready"
+    title = "The cluster is not ready"

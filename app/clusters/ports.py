@@ -1,0 +1,57 @@
+"""What clusters need of other features; a root wires it."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.clusters.models import Cluster
+from app.clusters.schemas import ClusterSpec
+from app.core.caller import Caller
+from app.engine.models import Operation
+from app.gateways.aws.cloud import Cloud
+from app.stacks.taints import Taint
+
+
+class Accounts(Protocol):
+    """Knows the project's AWS accounts."""
+
+    async def account_id(self, session: AsyncSession, project_id: str, reference: str) -> str:
+        """Return the id of an account, by id or name."""
+        ...
+
+
+class Nodegroups(Protocol):
+    """Knows the node groups of a cluster."""
+
+    def parse(self, raw: Sequence[dict[str, Any]], cluster: str) -> list[Any]:
+        """Check the node groups of a cluster spec; raises InvalidError with pointers below `/nodegroups`."""
+        ...
+
+    async def check(self, cloud: Cloud, specs: Sequence[Any], cluster: ClusterSpec) -> None:
+        """Ask AWS what can be known before anything begins; raises InvalidError likewise."""
+        ...
+
+    async def begin_create(
+        self, session: AsyncSession, caller: Caller, cluster: Cluster, specs: Sequence[Any], *, parent_id: str
+    ) -> list[Operation]:
+        """Begin to create node groups of a cluster that is being created."""
+        ...
+
+    async def begin_delete(
+        self, session: AsyncSession, caller: Caller, cluster_id: str, *, parent_id: str
+    ) -> list[Operation]:
+        """Begin to delete every node group of a cluster, superseding creates that run."""
+        ...
+
+    async def retry(self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str) -> Operation:
+        """Begin a failed operation of a node group again."""
+        ...
+
+    async def taints(self, session: AsyncSession, cluster_id: str) -> list[list[Taint]]:
+        """Return the taints of each node group of a cluster."""
+        ...
+
+    async def any_active(self, session: AsyncSession, cluster_id: str) -> bool:
+        """Tell whether the cluster has a node group that serves."""
+        ...

@@ -1,0 +1,179 @@
+"""How operations on clusters are carried out, one short look at a time."""
+
+from typing import Any, ClassVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.clusters import repository
+from app.clusters.models import Cluster
+from app.clusters.render import cluster_outputs, cluster_stack, network_facts
+from app.clusters.schemas import ClusterSpec
+from app.clusters.update_groups import stages_of_update
+from app.db.session import Database
+from app.engine.contract import Advance, Cancelled, Context, Done, Ending, Fail, Outcome, Reconciler, Wait
+from app.engine.models import Operation
+from app.engine.stack_driver import StackDriver
+from app.gateways.aws.cloud import Cloud, Clouds
+from app.gateways.aws.logs import control_plane_log_group
+from app.gateways.aws.stack import Change, Stack
+from app.operations.transitions import settle
+from app.stacks.cluster import cluster_stack_name
+from app.stacks.template import REPLACEABLE_TYPES
+
+
+def may_replace(change: Change) -> bool:
+    """Tell whether a change set may replace a resource though nobody asked for it."""
+    return change.type in REPLACEABLE_TYPES
+
+
+class ClusterReconciler(Reconciler):
+    """What creates, updates and deletes of clusters share."""
+
+    def __init__(self, database: Database, clouds: Clouds) -> None:
+        self._database = database
+        self._clouds = clouds
+
+    async def settle(self, session: AsyncSession, operation: Operation, ending: Ending) -> None:
+        """Write phase, conditions and outputs into the cluster's row."""
+        cluster = await repository.by_id(session, operation.resource_id)
+        usable = operation.input.get("usable", False)
+        if operation.kind == "cluster.delete":  # it serves on as long as its stack was not touched
+            usable = usable and "stack" not in operation.data
+        settle(cluster, operation, ending, usable=usable)
+
+    async def _cluster(self, context: Context) -> Cluster:
+        async with self._database.read() as session:
+            return await repository.by_id(session, context.operation.resource_id)
+
+    async def _cloud(self, context: Context) -> Cloud:
+        return await self._clouds.of(context.operation.account_id, context.operation.region)
+
+    @staticmethod
+    def _found(context: Context, stack: Stack, facts: dict[str, Any]) -> None:
+        context.data["outputs"] = cluster_outputs(dict(stack.outputs))
+        context.data["facts"] = {**facts, **network_facts(dict(stack.outputs)), "stack_id": stack.id}
+
+
+class CreateCluster(ClusterReconciler):
+    """Log group, then the stack. A create that is cancelled takes the stack away again."""
+
+    phases: ClassVar[tuple[str, ...]] = ("begin", "stack")
+
+    async def reconcile(self, context: Context) -> Outcome:
+        """Do the one next thing."""
+        cluster, cloud = await self._cluster(context), await self._cloud(context)
+        if context.operation.cancel_requested:
+            return await self._cancel(context, cluster, cloud)
+        spec = ClusterSpec.model_validate(cluster.spec)
+        if context.phase == "begin":
+            context.step("prepare")
+            context.data["facts"] = await self._prepare(cluster, spec, cloud)
+            return Advance("stack")
+        context.step("create_stack")
+        facts = context.data["facts"]
+        driver = StackDriver(context, cloud.cloudformation)
+        result = await driver.ensure(cluster_stack(cluster.id, spec, facts), may_replace=may_replace)
+        if isinstance(result, Wait | Fail):
+            return result
+        self._found(context, result, facts)
+        return Done()
+
+    async def _prepare(self, cluster: Cluster, spec: ClusterSpec, cloud: Cloud) -> dict[str, Any]:
+        """Find out what the template needs, and make the log group, which is not in the stack: EKS writes it again."""
+        if spec.logging.types:
+            name = control_plane_log_group(cluster.name)
+            await cloud.logs.ensure_log_group(name, spec.logging.retention_days, cluster.tags)
+        if "slipway_role_arn" in cluster.facts:
+            return dict(cluster.facts)
+        identity = await cloud.identity()
+        only_config_map = spec.access.mode == "CONFIG_MAP"
+        return {**cluster.facts, "slipway_role_arn": identity.role_arn, "bootstrap_creator": only_config_map}
+
+    async def _cancel(self, context: Context, cluster: Cluster, cloud: Cloud) -> Outcome:
+        if context.operation.superseded:
+            return Cancelled()
+        driver = StackDriver(context, cloud.cloudformation)
+        result = await driver.remove(cluster_stack_name(cluster.id, cluster.name), force=True)
+        if result is not None:
+            return result
+        if cluster.spec["logging"]["types"]:
+            await cloud.logs.delete_log_group(control_plane_log_group(cluster.name))
+        return Cancelled()
+
+
+class UpdateCluster(CreateCluster):
+    """One stack update for each kind of change; a cluster that never came to be is created with the new spec."""
+
+    phases: ClassVar[tuple[str, ...]] = ("begin", "stack")
+
+    async def reconcile(self, context: Context) -> Outcome:
+        """Do the one next thing."""
+        cluster, cloud = await self._cluster(context), await self._cloud(context)
+        if not cluster.observed_generation:
+            if context.operation.cancel_requested:
+                return await self._cancel_creation(context, cluster, cloud)
+            return await super().reconcile(context)
+        stages = stages_of_update(context.operation.input["before"], cluster.spec)
+        done = context.data.get("done", 0)
+        step, document = stages[done]
+        context.step(step)
+        driver = StackDriver(context, cloud.cloudformation, key=step)
+        if context.operation.cancel_requested:
+            taken_back = await driver.cancel_update(cluster_stack_name(cluster.id, cluster.name))
+            if taken_back is not None:
+                return taken_back
+            if not context.data.get(step):
+                return Cancelled()
+        spec = ClusterSpec.model_validate(document)
+        if step == "update_logging" and step not in context.data:
+            await self._prepare_logs(cluster, spec, cloud)
+        result = await driver.ensure(cluster_stack(cluster.id, spec, cluster.facts), may_replace=may_replace)
+        if isinstance(result, Wait | Fail):
+            return result
+        self._found(context, result, cluster.facts)
+        context.data["done"] = done + 1
+        return Done() if done + 1 == len(stages) else Advance("stack")
+
+    async def _cancel_creation(self, context: Context, cluster: Cluster, cloud: Cloud) -> Outcome:
+        driver = StackDriver(context, cloud.cloudformation)
+        result = await driver.remove(cluster_stack_name(cluster.id, cluster.name), force=True)
+        return Cancelled() if result is None else result
+
+    async def _prepare_logs(self, cluster: Cluster, spec: ClusterSpec, cloud: Cloud) -> None:
+        name = control_plane_log_group(cluster.name)
+        if spec.logging.types:
+            await cloud.logs.ensure_log_group(name, spec.logging.retention_days, cluster.tags)
+        elif await cloud.logs.exists(name):
+            await cloud.logs.set_retention(name, spec.logging.retention_days)
+
+
+class DeleteCluster(ClusterReconciler):
+    """The stack, then the log group; then a look at what the account still has of the cluster."""
+
+    phases: ClassVar[tuple[str, ...]] = ("begin", "leftovers")
+
+    async def reconcile(self, context: Context) -> Outcome:
+        """Do the one next thing; node groups and addons are gone by then, since the operation needed their deletes."""
+        cluster, cloud = await self._cluster(context), await self._cloud(context)
+        if context.phase == "begin":
+            context.step("delete_stack")
+            driver = StackDriver(context, cloud.cloudformation)
+            name = cluster_stack_name(cluster.id, cluster.name)
+            result = await driver.remove(name, force=context.operation.input.get("force", False))
+            return Advance("leftovers") if result is None else result
+        context.step("delete_log_group")
+        await cloud.logs.delete_log_group(control_plane_log_group(cluster.name))
+        context.step("check_leftovers")
+        await self._report_leftovers(context, cluster, cloud)
+        return Done()
+
+    async def _report_leftovers(self, context: Context, cluster: Cluster, cloud: Cloud) -> None:
+        vpc_id = cluster.outputs.get("vpc_id")
+        for balancer in await cloud.elb.leftovers(cluster.name, vpc_id=vpc_id):
+            context.warn(f"Load balancer {balancer.name} of the cluster is left: {balancer.arn}")
+        for interface in await cloud.ec2.leftover_interfaces(cluster.name):
+            context.warn(f"Network interface {interface.id} of the cluster is left.")
+        for group in await cloud.ec2.leftover_security_groups(cluster.name):
+            context.warn(f"Security group {group.id} of the cluster is left.")
+        for volume in await cloud.ec2.leftover_volumes(cluster.name):
+            context.warn(f"Volume {volume.id} ({volume.size_gib} GiB) of the cluster is left, with its data.")

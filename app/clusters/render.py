@@ -1,0 +1,119 @@
+"""From a cluster's or addon's row to the input of its template. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.clusters.models import Addon, Cluster
+from app.clusters.schemas import ClusterSpec
+from app.stacks.addon import POD_IDENTITIES, AddonInput, addon_template, tolerating
+from app.stacks.addon import AddonSpec as StackAddon
+from app.stacks.cluster import FIRST_ADDONS, Access, ClusterInput, Encryption, Endpoints, cluster_template
+from app.stacks.network import DEFAULT_CIDR, GivenNetwork, Network, OwnNetwork
+from app.stacks.taints import Taint, unavoidable
+from app.stacks.template import StackTemplate
+
+DEFAULT_ADDONS = ("coredns", "metrics-server")
+"""What a cluster gets beside the two of its own stack, unless its spec says otherwise."""
+
+
+def cluster_stack(cluster_id: str, spec: ClusterSpec, facts: dict[str, Any]) -> StackTemplate:
+    """Return the cluster's stack.
+
+    Args:
+        cluster_id: `clu_…`.
+        spec: What is asked for.
+        facts: `zones` (names, for a VPC that is made), `control_plane_zone`, `slipway_role_arn`, `bootstrap_creator`.
+    """
+    return cluster_template(
+        ClusterInput(
+            resource_id=cluster_id,
+            name=spec.name,
+            network=_network(spec, facts),
+            version=spec.version,
+            endpoints=Endpoints(spec.endpoints.public, spec.endpoints.private, tuple(spec.endpoints.public_cidrs)),
+            access=Access(
+                mode=spec.access.mode,
+                admin_role_arn=facts.get("slipway_role_arn"),
+                bootstrap_creator=facts.get("bootstrap_creator", False),
+            ),
+            log_types=tuple(spec.logging.types),
+            encryption=Encryption(spec.encryption.kms_key) if spec.encryption else None,
+            ip_family=spec.network.ip_family,
+            service_ipv4_cidr=spec.network.service_cidr,
+            deletion_protection=spec.deletion_protection,
+            support_type=spec.upgrade_policy,
+            zonal_shift=spec.zonal_shift,
+            with_oidc=spec.access.oidc,
+            first_addons=tuple(
+                StackAddon(addon.name, addon.version, addon.configuration)
+                for addon in spec.addons or ()
+                if addon.name in FIRST_ADDONS
+            ),
+            tags=spec.tags,
+        )
+    )
+
+
+def _network(spec: ClusterSpec, facts: dict[str, Any]) -> Network:
+    network = spec.network
+    if network.vpc_id and network.subnets:
+        return GivenNetwork(network.vpc_id, tuple(network.subnets.public), tuple(network.subnets.private))
+    return OwnNetwork(
+        zones=tuple(facts["zones"]),
+        cidr=network.cidr or DEFAULT_CIDR,
+        nat=network.nat or "single",
+        control_plane_zone=facts.get("control_plane_zone"),
+    )
+
+
+def own_addons(spec: ClusterSpec) -> list[dict[str, Any]]:
+    """Return the specs of the addons that get a stack of their own, in the order in which they are installed."""
+    if spec.addons is None:
+        return [{"name": name, "version": None, "configuration": None} for name in DEFAULT_ADDONS]
+    return [addon.model_dump(mode="json") for addon in spec.addons if addon.name not in FIRST_ADDONS]
+
+
+def addon_stack(addon: Addon, cluster: Cluster, taints: Sequence[Sequence[Taint]]) -> StackTemplate:
+    """Return an addon's stack, with tolerations when every node group of the cluster is tainted."""
+    configuration = tolerating(addon.name, addon.spec.get("configuration"), unavoidable(taints))
+    identity = POD_IDENTITIES.get(addon.name)
+    return addon_template(
+        AddonInput(
+            resource_id=addon.id,
+            cluster_name=cluster.name,
+            addon=StackAddon(
+                addon.name,
+                addon.spec.get("version"),
+                configuration,
+                pod_identities=(identity,) if identity else (),
+            ),
+            tags=cluster.tags,
+        )
+    )
+
+
+def cluster_outputs(outputs: dict[str, str]) -> dict[str, Any]:
+    """Return the contract's outputs from those of the stack."""
+    return {
+        "arn": outputs.get("Arn"),
+        "endpoint": outputs.get("Endpoint"),
+        "certificate_authority": outputs.get("CertificateAuthorityData"),
+        "oidc_issuer": outputs.get("OidcIssuer"),
+        "vpc_id": outputs.get("VpcId"),
+        "subnet_ids": _split(outputs.get("SubnetIds")),
+        "security_group_id": outputs.get("SecurityGroupId"),
+        "role_arn": outputs.get("RoleArn"),
+    }
+
+
+def network_facts(outputs: dict[str, str]) -> dict[str, Any]:
+    """Return what node groups need to know of the cluster's network."""
+    return {
+        "public_subnet_ids": _split(outputs.get("PublicSubnetIds")),
+        "private_subnet_ids": _split(outputs.get("PrivateSubnetIds")),
+        "node_subnet_ids": _split(outputs.get("NodeSubnetIds")),
+    }
+
+
+def _split(value: str | None) -> list[str]:
+    return value.split(",") if value else []

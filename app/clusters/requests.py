@@ -1,0 +1,89 @@
+"""From the body of a request to a checked cluster spec: Slipway's own, or an eksctl ClusterConfig. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.clusters.clusterconfig import Expectation, translate
+from app.clusters.schemas import ClusterCreate, ClusterSpec
+from app.core.documents import parse_yaml
+from app.core.errors import FieldError, InvalidError
+from app.core.validation import validate
+
+ORIGINAL = "original:"
+"""Marks a pointer that is one of the caller's own document already."""
+
+
+def _same(pointer: str) -> str:
+    return pointer
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRequest:
+    """What a caller asks for.
+
+    Attributes:
+        spec: The cluster.
+        nodegroups: Documents of its node groups, without `cluster`.
+        warnings: What works in a way that the caller should know.
+        expectations: What the document says of things that exist already.
+        whole: It was a ClusterConfig, which always gets a parent operation.
+        pointer: From a pointer of Slipway's spec to one of the caller's document.
+    """
+
+    spec: ClusterSpec
+    nodegroups: list[dict[str, Any]]
+    warnings: list[str] = field(default_factory=list)
+    expectations: list[Expectation] = field(default_factory=list)
+    whole: bool = False
+    pointer: Callable[[str], str] = _same
+
+    def in_their_words(self, error: InvalidError) -> InvalidError:
+        """Return the error with its pointers into the caller's own document."""
+        errors = [
+            FieldError(
+                each.pointer.removeprefix(ORIGINAL)
+                if each.pointer.startswith(ORIGINAL)
+                else self.pointer(each.pointer),
+                each.detail,
+            )
+            for each in error.errors
+        ]
+        error.errors = errors
+        return error
+
+
+def read_request(document: Any) -> ClusterRequest:
+    """Read a body.
+
+    Args:
+        document: Bytes of YAML, or what JSON was parsed to.
+
+    Raises:
+        MalformedError: YAML that is none.
+        InvalidError: with pointers into the caller's document.
+    """
+    if isinstance(document, bytes):
+        return _clusterconfig(parse_yaml(document))
+    if isinstance(document, dict) and ("kind" in document or "apiVersion" in document):
+        return _clusterconfig(document)
+    body = validate(ClusterCreate, document)
+    values = {name: getattr(body, name) for name in ClusterSpec.model_fields}
+    return ClusterRequest(ClusterSpec.model_construct(**values), body.nodegroups)
+
+
+def _clusterconfig(document: Any) -> ClusterRequest:
+    translation = translate(document)
+    try:
+        spec = validate(ClusterSpec, translation.cluster)
+    except InvalidError as error:
+        error.errors = [FieldError(translation.original_pointer(each.pointer), each.detail) for each in error.errors]
+        raise
+    return ClusterRequest(
+        spec,
+        translation.nodegroups,
+        translation.warnings,
+        translation.expectations,
+        whole=True,
+        pointer=translation.original_pointer,
+    )

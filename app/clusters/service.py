@@ -1,0 +1,283 @@
+"""Use cases of clusters: each writes desired state and operation in the caller's transaction. No network."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.clusters import repository
+from app.clusters.addon_service import AddonService
+from app.clusters.errors import (
+    ClusterDeletingError,
+    ClusterExistsError,
+    DeletionProtectedError,
+    ImmutableFieldError,
+)
+from app.clusters.models import Cluster
+from app.clusters.ports import Accounts, Nodegroups
+from app.clusters.render import own_addons
+from app.clusters.schemas import ClusterSpec
+from app.clusters.update_groups import steps_of_update
+from app.core.caller import Caller
+from app.core.errors import FieldError
+from app.core.ids import new_id
+from app.engine.models import Operation
+from app.operations import repository as operations
+from app.operations.service import GROUP_KIND, Ledger, Needs, Plan, Target
+from app.stacks.immutable import cluster_violations
+
+CREATE_STEPS = ("prepare", "create_stack")
+DELETE_STEPS = ("delete_stack", "delete_log_group", "check_leftovers")
+
+
+def target_of(cluster: Cluster) -> Target:
+    """Return the target of an operation on a cluster."""
+    return Target("cluster", cluster.id, cluster.name, cluster.project_id, cluster.account_id, cluster.region)
+
+
+class ClusterService:
+    """Creates, changes and deletes clusters, and knows how their operations are stopped and retried."""
+
+    def __init__(self, ledger: Ledger, accounts: Accounts, nodegroups: Nodegroups, addons: AddonService) -> None:
+        self._ledger = ledger
+        self._accounts = accounts
+        self._nodegroups = nodegroups
+        self._addons = addons
+
+    async def create(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        spec: ClusterSpec,
+        nodegroups: Sequence[Any] = (),
+        *,
+        facts: dict[str, Any],
+        warnings: Sequence[str] = (),
+        whole: bool = False,
+        callback_url: str | None = None,
+    ) -> Operation:
+        """Begin to create a cluster and what belongs to it.
+
+        Args:
+            session: The transaction.
+            caller: Who asks.
+            spec: The cluster, its `version` filled in.
+            nodegroups: Node groups as `Nodegroups.parse` gave them.
+            facts: What `live.py` found out: `zones`, `control_plane_zone`.
+            warnings: What the caller should know.
+            whole: Answer with a parent operation even when there is only the cluster (a ClusterConfig).
+            callback_url: To be called when the operation ends.
+
+        Raises:
+            ClusterExistsError: the name is in use.
+            AccountNotFoundError: there is no such account.
+        """
+        account_id = await self._accounts.account_id(session, caller.project_id, spec.account)
+        existing = await repository.named(session, account_id, spec.region, spec.name)
+        if existing is not None:
+            raise _exists(spec, existing.id if existing.project_id == caller.project_id else None)
+        cluster = Cluster(
+            id=new_id("clu"),
+            project_id=caller.project_id,
+            account_id=account_id,
+            region=spec.region,
+            name=spec.name,
+            spec=spec.model_dump(mode="json"),
+            tags=spec.tags,
+            facts=facts,
+            phase="creating",
+        )
+        session.add(cluster)
+        try:
+            await session.flush()
+        except IntegrityError as error:
+            raise _exists(spec, None) from error
+        parent: Operation | None = None
+        if nodegroups or whole:
+            parent = await self._ledger.begin(
+                session,
+                caller,
+                target_of(cluster),
+                Plan(GROUP_KIND, warnings=warnings, holds_lock=False, callback_url=callback_url),
+            )
+        plan = Plan(
+            "cluster.create",
+            CREATE_STEPS,
+            {"generation": 1, "usable": False},
+            warnings=() if parent else warnings,
+            parent_id=parent.id if parent else None,
+            callback_url=None if parent else callback_url,
+        )
+        operation = await self._ledger.begin(session, caller, target_of(cluster), plan)
+        await self._addons.add(session, cluster, own_addons(spec))
+        if parent is None:
+            return operation
+        if nodegroups:
+            begun = await self._nodegroups.begin_create(session, caller, cluster, nodegroups, parent_id=parent.id)
+            needs = [Needs(operation.id), *(Needs(row.id, "end") for row in begun)]
+            await self._addons.begin_waiting(session, caller, cluster, needs=needs, parent_id=parent.id)
+        return parent
+
+    async def update(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        cluster: Cluster,
+        spec: ClusterSpec,
+        *,
+        callback_url: str | None = None,
+    ) -> Operation:
+        """Begin to bring a cluster to a new spec.
+
+        Raises:
+            ImmutableFieldError: AWS could only replace the cluster for one of the changes.
+            ClusterDeletingError: the cluster is being deleted.
+            OperationInProgressError: the cluster is being changed.
+        """
+        await self._refuse_deleting(session, cluster)
+        await self._ledger.check_free(session, cluster.id)
+        before = ClusterSpec.model_validate(cluster.spec)
+        _check_mutable(cluster, before, spec)
+        usable = cluster.phase == "active"
+        cluster.spec = spec.model_dump(mode="json")
+        cluster.tags = spec.tags
+        cluster.generation += 1
+        cluster.phase = "updating"
+        addons_change = own_addons(before) != own_addons(spec)
+        parent: Operation | None = None
+        if addons_change and cluster.observed_generation:
+            plan = Plan(GROUP_KIND, holds_lock=False, callback_url=callback_url)
+            parent = await self._ledger.begin(session, caller, target_of(cluster), plan)
+        plan = Plan(
+            "cluster.update",
+            steps_of_update(before, spec) if cluster.observed_generation else CREATE_STEPS,
+            {
+                "generation": cluster.generation,
+                "usable": usable,
+                "before": before.model_dump(mode="json"),
+                "version_change": before.version != spec.version,
+            },
+            parent_id=parent.id if parent else None,
+            callback_url=None if parent else callback_url,
+        )
+        operation = await self._ledger.begin(session, caller, target_of(cluster), plan)
+        if addons_change:
+            await self._addons.change(session, caller, cluster, own_addons(spec), after=operation, parent=parent)
+        return parent or operation
+
+    async def delete(
+        self, session: AsyncSession, caller: Caller, cluster: Cluster, *, callback_url: str | None = None
+    ) -> Operation:
+        """Begin to delete a cluster with all that belongs to it: node groups, then addons, then the cluster.
+
+        Raises:
+            DeletionProtectedError: `deletion_protection` is on.
+            OperationInProgressError: the cluster, or what belongs to it, is being changed; a create is superseded.
+        """
+        if cluster.spec.get("deletion_protection"):
+            raise DeletionProtectedError(
+                f"Cluster {cluster.name!r} has deletion_protection; PATCH it to false first.", cluster_id=cluster.id
+            )
+        return await self._begin_delete(session, caller, cluster, retry_of=None, callback_url=callback_url)
+
+    def is_cancellable(self, operation: Operation) -> bool:
+        """Tell whether what runs can be stopped: a create, and an update that changes no version."""
+        if operation.kind == "cluster.create":
+            return True
+        return operation.kind == "cluster.update" and not operation.input.get("version_change")
+
+    async def retry(self, session: AsyncSession, caller: Caller, operation: Operation) -> Operation:
+        """Begin a failed operation again from where it stopped."""
+        cluster = await repository.get(session, caller.project_id, operation.resource_id, lock=True)
+        if operation.kind == GROUP_KIND:
+            return await self._retry_group(session, caller, cluster, operation)
+        if operation.kind == "cluster.delete":
+            return await self._begin_delete(session, caller, cluster, retry_of=operation.id, callback_url=None)
+        return await self._again(session, caller, cluster, operation, parent_id=None)
+
+    async def _again(
+        self, session: AsyncSession, caller: Caller, cluster: Cluster, operation: Operation, *, parent_id: str | None
+    ) -> Operation:
+        await self._refuse_deleting(session, cluster)
+        cluster.phase = "creating" if operation.kind == "cluster.create" else "updating"
+        plan = Plan(
+            operation.kind,
+            [step["name"] for step in operation.steps],
+            operation.input,
+            retry_of=operation.id,
+            parent_id=parent_id,
+        )
+        return await self._ledger.begin(session, caller, target_of(cluster), plan)
+
+    async def _retry_group(
+        self, session: AsyncSession, caller: Caller, cluster: Cluster, parent: Operation
+    ) -> Operation:
+        children = (await operations.children_of(session, [parent.id]))[parent.id]
+        latest = {child.resource_id: child for child in children}  # oldest first: a child's retry comes after it
+        plan = Plan(GROUP_KIND, retry_of=parent.id, holds_lock=False)
+        new = await self._ledger.begin(session, caller, target_of(cluster), plan)
+        first: Operation | None = None
+        begun: list[Operation] = []
+        for child in latest.values():
+            if child.status == "succeeded" or child.resource_type == "addon":
+                continue
+            if child.resource_type == "cluster":
+                first = await self._again(session, caller, cluster, child, parent_id=new.id)
+            else:
+                begun.append(await self._nodegroups.retry(session, caller, child, parent_id=new.id))
+        needs = [Needs(row.id, "end") for row in begun] + ([Needs(first.id)] if first else [])
+        await self._addons.begin_waiting(session, caller, cluster, needs=needs, parent_id=new.id)
+        return new
+
+    async def _begin_delete(
+        self, session: AsyncSession, caller: Caller, cluster: Cluster, *, retry_of: str | None, callback_url: str | None
+    ) -> Operation:
+        superseded = await self._supersede_create(session, cluster)
+        usable = cluster.phase == "active"
+        cluster.phase = "deleting"
+        plan = Plan(
+            "cluster.delete",
+            DELETE_STEPS,
+            {"usable": usable, "force": retry_of is not None},
+            needs=[Needs(superseded.id, "end")] if superseded else (),
+            retry_of=retry_of,
+            callback_url=callback_url,
+        )
+        operation = await self._ledger.begin(session, caller, target_of(cluster), plan)
+        groups = await self._nodegroups.begin_delete(session, caller, cluster.id, parent_id=operation.id)
+        addons = await self._addons.begin_delete(
+            session, caller, cluster, needs=[Needs(group.id) for group in groups], parent_id=operation.id
+        )
+        await self._ledger.add_needs(session, operation, [Needs(row.id) for row in (*groups, *addons)])
+        return operation
+
+    async def _supersede_create(self, session: AsyncSession, cluster: Cluster) -> Operation | None:
+        live = await operations.live_of(session, cluster.id)
+        if live is None or live.kind != "cluster.create":
+            await self._ledger.check_free(session, cluster.id)
+            return None
+        await self._ledger.supersede(session, live)
+        return live
+
+    async def _refuse_deleting(self, session: AsyncSession, cluster: Cluster) -> None:
+        if cluster.phase == "deleting":
+            live = await operations.live_of(session, cluster.id)
+            raise ClusterDeletingError(
+                f"Cluster {cluster.name!r} is being deleted.", operation_id=live.id if live else None
+            )
+
+
+def _exists(spec: ClusterSpec, cluster_id: str | None) -> ClusterExistsError:
+    facts = {"cluster_id": cluster_id} if cluster_id else {}
+    return ClusterExistsError(f"A cluster named {spec.name!r} exists in {spec.region}.", **facts)
+
+
+def _check_mutable(cluster: Cluster, before: ClusterSpec, after: ClusterSpec) -> None:
+    """Refuse what AWS can only replace; a cluster that never came to be may change all but its identity."""
+    violations = cluster_violations(before.model_dump(mode="json"), after.model_dump(mode="json"))
+    if not cluster.observed_generation:
+        violations = tuple(v for v in violations if v.pointer.split("/")[1] in ("name", "region", "account"))
+    if violations:
+        errors = [FieldError(violation.pointer, violation.reason) for violation in violations]
+        raise ImmutableFieldError("AWS could only replace the cluster to change this.", errors)

@@ -1,0 +1,38 @@
+"""Settings: `SLIPWAY_*` variables. AWS itself is configured as for every SDK (profile, keys, role, endpoint)."""
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an operator can set; times are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="SLIPWAY_", extra="ignore", frozen=True)
+
+    database_url: str = Field(
+        default_factory=lambda: f"sqlite:///{Path.home() / '.local' / 'share' / 'slipway' / 'slipway.db'}",
+        description="sqlite:///… or postgresql://…",
+    )
+    admin_key: SecretStr | None = Field(default=None, description="The first admin key, sent as a bearer token.")
+    log_level: str = "INFO"
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
+
+    lease_seconds: float = Field(default=20.0, gt=0, description="How long a claim holds without being renewed.")
+    tick_seconds: float = Field(default=1.0, gt=0, description="How often the engine looks without being woken.")
+    max_inflight: int = Field(default=100, ge=1, description="Reconcile calls at once in one process.")
+    max_running_per_region: int = Field(default=200, ge=1, description="Running operations of one account + region.")
+    poll_min_seconds: float = Field(default=2.0, gt=0, description="Shortest time between two polls of CloudFormation.")
+    poll_max_seconds: float = Field(default=30.0, gt=0)
+    operation_retention_days: int = Field(default=90, ge=1)
+    drain_seconds: float = Field(default=15.0, gt=0, description="How long SIGTERM waits for what is under way.")
+
+    allow_http: bool = False
+    allow_private_addresses: bool = False
+
+    @cached_property
+    def is_sqlite(self) -> bool:
+        """Tell whether state is kept in one SQLite file."""
+        return self.database_url.startswith("sqlite")

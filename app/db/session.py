@@ -1,0 +1,97 @@
+"""Sessions: `read()` sees, `write()` changes and commits at its end. No network call stands inside either.
+
+SQLite: a transaction that will write begins with BEGIN IMMEDIATE, because a deferred one that reads first and then
+writes fails "database is locked" at once, whatever the busy time-out. Within one process the writers queue on an
+asyncio lock instead of spinning on the file's.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from app.db.notify import Notifier, PostgresNotifier
+
+BUSY_TIMEOUT_SECONDS = 30
+
+
+def async_url(url: str) -> URL:
+    """Return the SQLAlchemy URL with the asynchronous driver of its database.
+
+    Raises:
+        ValueError: neither `sqlite` nor `postgresql`.
+    """
+    parsed = make_url(url)
+    match parsed.get_backend_name():
+        case "sqlite":
+            return parsed.set(drivername="sqlite+aiosqlite")
+        case "postgresql" | "postgres":
+            return parsed.set(drivername="postgresql+psycopg")
+        case other:
+            raise ValueError(f"SLIPWAY_DATABASE_URL: {other} is not supported; use sqlite:///… or postgresql://…")
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # BEGIN is ours, below
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_SECONDS * 1000}")
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("slipway_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+class Database:
+    """One engine, its sessions, and the notifier by which processes wake each other."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = async_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            if self.url.database and self.url.database != ":memory:":
+                Path(self.url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
+            self.engine = create_async_engine(self.url, pool_size=pool_size)
+            _prepare_sqlite(self.engine)
+        else:
+            self.engine = create_async_engine(self.url, pool_size=pool_size, max_overflow=10, pool_pre_ping=True)
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=True)
+        self._write_lock = asyncio.Lock()
+        self.notifier: Notifier = Notifier() if self.is_sqlite else PostgresNotifier(self.url)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """Open a session for reading; it is rolled back at its end."""
+        async with self._sessions() as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """Open a session for writing; commits when the block ends, rolls back when it raises."""
+        async with self._write_lock if self.is_sqlite else nullcontext(), self._sessions() as session:
+            await session.connection(execution_options={"slipway_write": True})
+            yield session
+            await session.commit()
+
+    async def ping(self) -> None:
+        """Raise when the database does not answer."""
+        async with self.read() as session:
+            await session.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close the pool and the notifier."""
+        await self.notifier.close()
+        await self.engine.dispose()
+
+
+DatabaseError = DBAPIError
+"""What a database that is away, full or locked raises."""

@@ -1,0 +1,285 @@
+"""Brings one CloudFormation stack to a template, or away, one short call at a time.
+
+Level-triggered: each call looks at the stack first and does the one next thing. Before each side effect the intent is
+written; names and tokens derive from the operation, so that a call that is made again after a crash is the same call.
+What it keeps stands in `context.data[key]`: `intent`, `stack_id`, `tries` by intent.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from app.core.failure import Failure
+from app.engine.contract import Cancelled, Context, Fail, TransientError, Wait
+from app.engine.stack_events import stack_event
+from app.gateways.aws.cloudformation import CloudFormation
+from app.gateways.aws.errors import AlreadyExists, Conflict, InvalidRequest, NotFound
+from app.gateways.aws.root_cause import failure_of
+from app.gateways.aws.stack import (
+    DELETED,
+    EMPTY,
+    IN_PROGRESS,
+    ONLY_DELETABLE,
+    Change,
+    ChangeSet,
+    Stack,
+    StackEvent,
+)
+from app.stacks.naming import change_set_name, client_token
+from app.stacks.template import StackTemplate
+
+log = logging.getLogger(__name__)
+
+OPERATION_TAG = "slipway:operation"
+"""The operation that created the stack: tells a stack of ours from one that an earlier operation left."""
+
+RECHECK_SECONDS = 120.0
+"""How long a stack is waited for without word from the poller."""
+
+CHANGE_SET_SECONDS = 1.5
+"""AWS computes a change set in some seconds; ListStacks does not show it."""
+
+REMOVE_TRIES = 2
+"""Deletes of one operation before it fails: a network interface that lingers often goes by itself in between."""
+
+Replaces = Callable[[Change], bool]
+
+
+class StackDriver:
+    """One stack of one operation."""
+
+    def __init__(self, context: Context, cloudformation: CloudFormation, key: str = "stack") -> None:
+        self._context = context
+        self._cloudformation = cloudformation
+        self._key = key
+
+    @property
+    def _state(self) -> dict[str, Any]:
+        state: dict[str, Any] = self._context.data.setdefault(self._key, {})
+        return state
+
+    async def ensure(
+        self, template: StackTemplate, *, may_replace: Replaces = lambda _change: False
+    ) -> Stack | Wait | Fail:
+        """Bring the stack to the template; return it once it is there.
+
+        Args:
+            template: What it should be; its name finds the stack.
+            may_replace: Which replacements of resources were asked for; an update with any other is refused.
+
+        Raises:
+            AwsError: AWS refused a call, or does not answer.
+        """
+        stack = await self._find(template.name)
+        if stack is None:
+            return await self._create(template)
+        if stack.status in IN_PROGRESS:
+            return await self._wait(stack)
+        match self._state.get("intent"):
+            case "create" if self._is_ours(stack):
+                return await self._created(stack)
+            case "execute" | "change":
+                return await self._carry_change(stack, template, may_replace)
+            case "continue" if stack.status == "UPDATE_ROLLBACK_FAILED":
+                return await self._failed(stack)
+        return await self._begin(stack, template)
+
+    async def remove(self, name: str, *, force: bool = False) -> Wait | Fail | None:
+        """Take the stack away, in whatever state it is; None once it is gone.
+
+        Args:
+            name: Its name.
+            force: What cannot be deleted is left behind (FORCE_DELETE_STACK) instead of failing; a warning names it.
+        """
+        stack = await self._find(name)
+        if stack is None:
+            return None
+        if stack.status in IN_PROGRESS and stack.status != "CREATE_IN_PROGRESS":
+            return await self._wait(stack)
+        failed = stack.status == "DELETE_FAILED"
+        tries = self._state.get("removes", 0)
+        if failed and tries >= REMOVE_TRIES and not force:
+            return await self._failed(stack)
+        forced = failed and force and tries >= 1
+        if forced:
+            await self._warn_of_leftovers(stack)
+        await self._intend("remove", stack_id=stack.id, removes=tries + 1)
+        await self._delete(stack, self._token("remove", tries + 1), force=forced)
+        return Wait(RECHECK_SECONDS, (stack.id,))
+
+    async def cancel_update(self, name: str) -> Wait | Cancelled | None:
+        """Take an update back, where AWS allows it; None if there is nothing to take back (any more)."""
+        stack = await self._find(name)
+        if stack is None or self._state.get("intent") not in ("change", "execute", "cancel"):
+            return None
+        if stack.status == "UPDATE_IN_PROGRESS" and self._state["intent"] != "cancel":
+            await self._intend("cancel")
+            try:
+                await self._cloudformation.cancel_update(stack.id, self._token("cancel", 1))
+            except (Conflict, InvalidRequest) as error:  # it has moved on since we looked
+                log.info("the update of %s is not cancelled: %s", stack.name, error)
+            return Wait(RECHECK_SECONDS, (stack.id,))
+        if stack.status in IN_PROGRESS:
+            return await self._wait(stack)
+        if self._state["intent"] == "change":
+            await self._cloudformation.delete_change_set(stack.id, self._state["change_set"])
+            return Cancelled()
+        await self._record_events(stack)
+        return Cancelled() if stack.status.startswith("UPDATE_ROLLBACK") else None
+
+    async def _find(self, name: str) -> Stack | None:
+        known = self._state.get("stack_id")
+        stack = await self._cloudformation.describe(known or name)
+        if known and (stack is None or stack.status in DELETED):
+            if stack is not None:
+                await self._record_events(stack)
+            stack = await self._cloudformation.describe(name)
+        return None if stack is None or stack.status in DELETED else stack
+
+    async def _begin(self, stack: Stack, template: StackTemplate) -> Stack | Wait | Fail:
+        """Start from a settled stack that this operation has not touched, or has cleared the way of."""
+        if stack.status in ONLY_DELETABLE | EMPTY or stack.status == "DELETE_FAILED":
+            return await self._clear(stack)
+        if stack.status == "UPDATE_ROLLBACK_FAILED":
+            await self._intend("continue", stack_id=stack.id)
+            await self._cloudformation.continue_update_rollback(stack.id, self._token("continue", 1))
+            return Wait(RECHECK_SECONDS, (stack.id,))
+        return await self._change(stack, template)
+
+    async def _clear(self, stack: Stack) -> Wait | Fail:
+        """Delete what an earlier operation left in a state that takes no update; its events are kept."""
+        await self._record_events(stack)
+        tries = self._state.get("clears", 0)
+        if tries > REMOVE_TRIES:
+            return await self._failed(stack)
+        forced = tries > 1 and stack.status == "DELETE_FAILED"
+        if forced:
+            await self._warn_of_leftovers(stack)
+        await self._intend("clear", stack_id=stack.id, clears=tries + 1)
+        await self._delete(stack, self._token("clear", tries + 1), force=forced)
+        return Wait(RECHECK_SECONDS, (stack.id,))
+
+    async def _create(self, template: StackTemplate) -> Wait:
+        await self._intend("create", stack_id=None)
+        try:
+            stack_id = await self._cloudformation.create(
+                template.name,
+                template.body,
+                self._token("create", 1),
+                capabilities=template.capabilities,
+                tags={**template.tags, OPERATION_TAG: self._context.operation.id},
+            )
+        except AlreadyExists as error:  # an earlier stack of that name is not quite gone, or ours was not listed yet
+            raise TransientError(error.as_failure(resource=template.name), retry_after=2.0) from error
+        self._state["stack_id"] = stack_id
+        return Wait(RECHECK_SECONDS, (stack_id,))
+
+    async def _created(self, stack: Stack) -> Stack | Fail:
+        if stack.status == "CREATE_COMPLETE":
+            await self._record_events(stack)
+            return stack
+        return await self._failed(stack)
+
+    async def _change(self, stack: Stack, template: StackTemplate) -> Wait:
+        number = self._context.data.get("change_sets", 0) + 1  # of the operation: several keys may mean one stack
+        self._context.data["change_sets"] = number
+        name = change_set_name(self._context.operation.id, number)
+        await self._intend("change", stack_id=stack.id, change_set=name, changes=number)
+        tags = dict(template.tags)
+        if OPERATION_TAG in stack.tags:  # a changed tag would touch every resource of the stack
+            tags[OPERATION_TAG] = stack.tags[OPERATION_TAG]
+        try:
+            await self._cloudformation.create_change_set(
+                stack.id,
+                name,
+                template.body,
+                self._token("change", number),
+                capabilities=template.capabilities,
+                tags=tags,
+            )
+        except AlreadyExists:
+            log.info("change set %s is there already", name)
+        return Wait(CHANGE_SET_SECONDS)
+
+    async def _carry_change(self, stack: Stack, template: StackTemplate, may_replace: Replaces) -> Stack | Wait | Fail:
+        change_set = await self._cloudformation.describe_change_set(stack.id, self._state["change_set"])
+        executed = self._state["intent"] == "execute"
+        if change_set is None or change_set.execution_status == "OBSOLETE":
+            return await self._updated(stack) if executed else await self._change(stack, template)
+        if change_set.execution_status == "AVAILABLE":
+            return await self._execute(stack, change_set, may_replace)
+        if change_set.is_pending:
+            return Wait(CHANGE_SET_SECONDS)
+        if change_set.is_empty:
+            await self._cloudformation.delete_change_set(stack.id, change_set.name)
+            return stack
+        if change_set.status == "FAILED":
+            return Fail(Failure("change_set_failed", f"AWS could not plan the update: {change_set.status_reason}"))
+        return await self._updated(stack)
+
+    async def _execute(self, stack: Stack, change_set: ChangeSet, may_replace: Replaces) -> Wait | Fail:
+        refused = [change for change in change_set.changes if change.replaces and not may_replace(change)]
+        if refused:
+            await self._cloudformation.delete_change_set(stack.id, change_set.name)
+            names = ", ".join(f"{change.type} {change.logical_id}" for change in refused)
+            return Fail(
+                Failure(
+                    "replacement_refused",
+                    f"The update would replace {names}, which nobody asked for; nothing was changed.",
+                    hint="Change what can be changed in place, or create a new resource beside this one.",
+                )
+            )
+        await self._intend("execute")
+        try:
+            token = self._token("execute", self._state["changes"])
+            await self._cloudformation.execute_change_set(stack.id, change_set.name, token)
+        except (Conflict, NotFound) as error:  # already executed by the call before a crash
+            log.info("change set %s is not executed again: %s", change_set.name, error)
+        return Wait(RECHECK_SECONDS, (stack.id,))
+
+    async def _updated(self, stack: Stack) -> Stack | Fail:
+        if stack.status == "UPDATE_COMPLETE":
+            await self._record_events(stack)
+            return stack
+        return await self._failed(stack)
+
+    async def _wait(self, stack: Stack) -> Wait:
+        self._state["stack_id"] = stack.id
+        return Wait(RECHECK_SECONDS, (stack.id,))
+
+    async def _failed(self, stack: Stack) -> Fail:
+        events = await self._record_events(stack)
+        return Fail(failure_of(stack.status, events, reason=stack.status_reason))
+
+    async def _delete(self, stack: Stack, token: str, *, force: bool) -> None:
+        try:
+            await self._cloudformation.delete(stack.id, token, force=force)
+        except Conflict as error:  # it moved into a state that takes no delete yet
+            raise TransientError(error.as_failure(resource=stack.name), retry_after=5.0) from error
+
+    async def _warn_of_leftovers(self, stack: Stack) -> None:
+        for resource in await self._cloudformation.resources(stack.id):
+            if resource.status == "DELETE_FAILED":
+                self._context.warn(
+                    f"{resource.type} {resource.physical_id or resource.logical_id} could not be deleted and is left "
+                    f"behind: {resource.reason}"
+                )
+
+    async def _record_events(self, stack: Stack) -> list[StackEvent]:
+        """Keep the stack's events of this operation with the operation; return all that the stack has."""
+        events = await self._cloudformation.events(stack.id)
+        began = self._context.operation.started_at
+        recent = [event for event in events if began is None or event.at >= began.replace(microsecond=0)]
+        failed_before = stack.status in ONLY_DELETABLE and self._state.get("intent") != "create"
+        self._context.events.extend(stack_event(event) for event in (events if failed_before else recent))
+        return events
+
+    def _is_ours(self, stack: Stack) -> bool:
+        return stack.id == self._state.get("stack_id") or (stack.tags.get(OPERATION_TAG) == self._context.operation.id)
+
+    def _token(self, what: str, attempt: int) -> str:
+        return client_token(self._context.operation.id, f"{self._key}-{what}", attempt)
+
+    async def _intend(self, intent: str, **more: Any) -> None:
+        state = {**self._state, "intent": intent, **more}
+        await self._context.intend(**{self._key: state})

@@ -1,0 +1,25 @@
+"""Every table, for migrations and for SQLAlchemy to know the foreign keys: a root imports this once."""
+
+from app.access.models import ApiKey
+from app.accounts.models import Account, Project
+from app.clusters.models import Addon, Cluster
+from app.db.base import metadata
+from app.engine.models import Operation, OperationDependency, OperationEvent, PollerLease, StackWatch
+from app.http.models import IdempotencyKey
+from app.nodegroups.models import Nodegroup
+
+__all__ = [
+    "Account",
+    "Addon",
+    "ApiKey",
+    "Cluster",
+    "IdempotencyKey",
+    "Nodegroup",
+    "Operation",
+    "OperationDependency",
+    "OperationEvent",
+    "PollerLease",
+    "Project",
+    "StackWatch",
+    "metadata",
+]

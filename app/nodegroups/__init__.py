@@ -1,0 +1,1 @@
+"""Managed node groups: from a request to stacks, and back to status."""

@@ -1,0 +1,217 @@
+"""The ledger's use cases: begin an operation, read, cancel and retry it. Transactions are the caller's; no network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from sqlalchemy import insert, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.core.caller import Caller
+from app.core.ids import new_id
+from app.db.notify import OPERATIONS, Notifier
+from app.engine import claims
+from app.engine.models import LIVE, Operation, OperationDependency
+from app.operations import repository
+from app.operations.errors import NotCancellableError, NotRetryableError, OperationInProgressError
+from app.operations.schemas import OperationOut, operation_out
+
+FIRST_PHASE = "begin"
+"""The phase in which every kind of operation starts."""
+
+GROUP_KIND = "cluster.apply"
+"""A parent: it holds no lock and does nothing itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The resource that an operation changes, and where it is."""
+
+    type: str
+    id: str
+    name: str
+    project_id: str
+    account_id: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an operation waits for: another one's `success`, or only its `end`."""
+
+    operation_id: str
+    what: Literal["success", "end"] = "success"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be begun.
+
+    Attributes:
+        kind: `cluster.create`, ….
+        steps: Names of the steps, in order.
+        input: What the reconciler needs beside the resource's row; a JSON object.
+        holds_lock: False for a parent, whose children hold their resources' locks.
+    """
+
+    kind: str
+    steps: Sequence[str] = ()
+    input: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    needs: Sequence[Needs] = ()
+    parent_id: str | None = None
+    retry_of: str | None = None
+    callback_url: str | None = None
+    holds_lock: bool = True
+
+
+class ResourceChanges(Protocol):
+    """What each resource type knows about its own operations; roots register one for each type."""
+
+    def is_cancellable(self, operation: Operation) -> bool:
+        """Tell whether what runs can be stopped."""
+        ...
+
+    async def retry(self, session: AsyncSession, caller: Caller, operation: Operation) -> Operation:
+        """Begin a new operation that takes up the failed one's work."""
+        ...
+
+
+class Ledger:
+    """Begins, cancels and retries operations."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+        self._changes: dict[str, ResourceChanges] = {}
+
+    def register(self, resource_type: str, changes: ResourceChanges) -> None:
+        """Say who knows the operations of a resource type."""
+        self._changes[resource_type] = changes
+
+    async def begin(self, session: AsyncSession, caller: Caller, target: Target, plan: Plan) -> Operation:
+        """Write a pending operation; the engine takes it up once the transaction is committed.
+
+        Raises:
+            OperationInProgressError: the resource has a live operation.
+        """
+        lock_key = target.id if plan.holds_lock else None
+        if lock_key:
+            await self.check_free(session, lock_key)
+        operation = Operation(
+            id=new_id("op"),
+            project_id=target.project_id,
+            account_id=target.account_id,
+            region=target.region,
+            kind=plan.kind,
+            resource_type=target.type,
+            resource_id=target.id,
+            resource_name=target.name,
+            parent_id=plan.parent_id,
+            retry_of=plan.retry_of,
+            lock_key=lock_key,
+            phase=FIRST_PHASE,
+            input=dict(plan.input),
+            steps=[{"name": name, "status": "pending"} for name in plan.steps],
+            warnings=list(plan.warnings),
+            callback_url=plan.callback_url,
+            request_id=caller.request_id,
+        )
+        session.add(operation)
+        try:
+            await session.flush()
+        except IntegrityError as error:
+            raise OperationInProgressError("Another operation on this resource has just begun.") from error
+        await self.add_needs(session, operation, plan.needs)
+        await self._notifier.notify(session, OPERATIONS)
+        return operation
+
+    async def add_needs(self, session: AsyncSession, operation: Operation, needs: Sequence[Needs]) -> None:
+        """Say what an operation waits for; it must be pending, in this very transaction."""
+        if needs:
+            await session.execute(
+                insert(OperationDependency),
+                [
+                    {"operation_id": operation.id, "depends_on_id": need.operation_id, "needs": need.what}
+                    for need in needs
+                ],
+            )
+
+    async def check_free(self, session: AsyncSession, resource_id: str) -> None:
+        """Raise OperationInProgressError if the resource is being changed."""
+        live = await repository.live_of(session, resource_id)
+        if live is not None:
+            raise OperationInProgressError(
+                f"{live.kind} {live.id} is {live.status} on {live.resource_type} {live.resource_name!r}.",
+                operation_id=live.id,
+            )
+
+    async def supersede(self, session: AsyncSession, operation: Operation) -> None:
+        """Take the lock from a running create, which then ends cancelled and leaves the clearing to who takes over."""
+        await session.execute(
+            update(Operation)
+            .where(col(Operation.id) == operation.id)
+            .values(lock_key=None, cancel_requested=True, superseded=True)
+        )
+        await claims.wake(session, self._notifier, [operation.id])
+
+    async def read(self, session: AsyncSession, caller: Caller, operation_id: str) -> OperationOut:
+        """Return what the caller sees of an operation."""
+        return await self.out(session, await repository.get(session, caller.project_id, operation_id))
+
+    async def out(self, session: AsyncSession, operation: Operation) -> OperationOut:
+        """Return what callers see of a row."""
+        return (await self.out_many(session, [operation]))[0]
+
+    async def out_many(self, session: AsyncSession, operations: Sequence[Operation]) -> list[OperationOut]:
+        """Return what callers see of rows, in their order."""
+        await session.flush()
+        for operation in operations:
+            await session.refresh(operation)  # the database fills in times; bulk updates pass the session by
+        ids = [operation.id for operation in operations]
+        children = await repository.children_of(session, ids)
+        dependencies = await repository.dependencies_of(session, ids)
+        return [operation_out(row, children[row.id], dependencies[row.id]) for row in operations]
+
+    async def cancel(self, session: AsyncSession, caller: Caller, operation_id: str) -> OperationOut:
+        """Ask an operation (and its children) to stop; it ends `cancelled` once what it began is cleared.
+
+        Raises:
+            NotCancellableError: it has ended, or what it does cannot be stopped.
+        """
+        operation = await repository.get(session, caller.project_id, operation_id)
+        if operation.status not in LIVE:
+            raise NotCancellableError(f"The operation has already {operation.status}.", operation_id=operation.id)
+        children = (await repository.children_of(session, [operation.id]))[operation.id]
+        stopped = [child for child in children if child.status in LIVE and self._is_cancellable(child)]
+        if not self._is_cancellable(operation) or (operation.kind == GROUP_KIND and not stopped):
+            raise NotCancellableError(f"{operation.kind} cannot be stopped.", operation_id=operation.id)
+        ids = [operation.id, *(child.id for child in stopped)]
+        await session.execute(update(Operation).where(col(Operation.id).in_(ids)).values(cancel_requested=True))
+        await claims.wake(session, self._notifier, ids)
+        return await self.read(session, caller, operation_id)
+
+    async def retry(self, session: AsyncSession, caller: Caller, operation_id: str) -> OperationOut:
+        """Begin a new operation that goes on where a failed or cancelled one stopped.
+
+        Raises:
+            NotRetryableError: it has not failed, or it is not the newest one of its resource.
+            OperationInProgressError: the resource is being changed.
+        """
+        operation = await repository.get(session, caller.project_id, operation_id)
+        if operation.status not in ("failed", "cancelled"):
+            raise NotRetryableError(f"The operation is {operation.status}; only a failed one is retried.")
+        if operation.kind != GROUP_KIND:
+            await self.check_free(session, operation.resource_id)
+            latest = await repository.latest_of(session, operation.resource_id)
+            if latest is not None and latest.id != operation.id:
+                raise NotRetryableError(
+                    f"{latest.kind} {latest.id} came after it; retry that one or change the resource.",
+                    operation_id=latest.id,
+                )
+        new = await self._changes[operation.resource_type].retry(session, caller, operation)
+        return await self.out(session, new)
+
+    def _is_cancellable(self, operation: Operation) -> bool:
+        return operation.kind == GROUP_KIND or self._changes[operation.resource_type].is_cancellable(operation)

@@ -1,0 +1,164 @@
+"""Wires the features to each other: what each needs of another is a port, and here stands who answers it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts import repository as accounts
+from app.accounts.clouds import AccountClouds
+from app.clusters import repository as clusters
+from app.clusters.addon_reconcile import AddonReconciler
+from app.clusters.addon_service import AddonService
+from app.clusters.dependencies import ClusterFeature
+from app.clusters.live import LiveChecks
+from app.clusters.models import Cluster
+from app.clusters.reconcile import CreateCluster, DeleteCluster, UpdateCluster
+from app.clusters.schemas import ClusterSpec
+from app.clusters.service import ClusterService
+from app.core.caller import Caller
+from app.db.session import Database
+from app.engine.contract import Reconciler
+from app.engine.models import Operation
+from app.gateways.aws.clients import AwsClients
+from app.gateways.aws.cloud import Cloud
+from app.nodegroups import live as nodegroups_live
+from app.nodegroups import service as nodegroups
+from app.nodegroups.dependencies import NodegroupFeature
+from app.nodegroups.ports import ClusterView
+from app.nodegroups.reconcile import DeleteNodegroup, EnsureNodegroup
+from app.nodegroups.schemas import NodegroupSpec
+from app.nodegroups.service import NodegroupService
+from app.operations.group import GroupReconciler
+from app.operations.service import GROUP_KIND, Ledger, Needs
+
+
+class AccountDirectory:
+    """Accounts, as clusters ask for them."""
+
+    async def account_id(self, session: AsyncSession, project_id: str, reference: str) -> str:
+        """Return the id of an account, by id or name."""
+        return await accounts.account_id(session, project_id, reference)
+
+
+class ClusterDirectory:
+    """Clusters, as node groups ask for them."""
+
+    def __init__(self, addons: AddonService) -> None:
+        self._addons = addons
+
+    async def get(self, session: AsyncSession, project_id: str, reference: str, *, lock: bool = False) -> ClusterView:
+        """Return a cluster of the project by id or name."""
+        return _view(await clusters.get(session, project_id, reference, lock=lock))
+
+    async def by_id(self, session: AsyncSession, cluster_id: str) -> ClusterView:
+        """Return a cluster by its id, also a deleted one."""
+        return _view(await clusters.by_id(session, cluster_id))
+
+    async def begin_waiting_addons(
+        self, session: AsyncSession, caller: Caller, cluster_id: str, needs: Sequence[Needs]
+    ) -> None:
+        """Begin to install the addons that waited for a node group."""
+        await self._addons.begin_waiting(session, caller, await clusters.by_id(session, cluster_id), needs=needs)
+
+
+class NodegroupDirectory:
+    """Node groups, as clusters ask for them."""
+
+    def __init__(self, service: NodegroupService) -> None:
+        self._service = service
+        self.retry = service.retry
+        self.taints = service.taints
+        self.any_active = service.any_active
+
+    def parse(self, raw: Sequence[dict[str, Any]], cluster: str) -> list[NodegroupSpec]:
+        """Check the node groups of a cluster spec."""
+        return nodegroups.parse(raw, cluster)
+
+    async def check(self, cloud: Cloud, specs: Sequence[NodegroupSpec], cluster: ClusterSpec) -> None:
+        """Ask AWS what can be known before anything begins."""
+        pointers = [f"/nodegroups/{index}" for index in range(len(specs))]
+        await nodegroups_live.check(cloud, specs, vpc_id=cluster.network.vpc_id, pointers=pointers)
+
+    async def begin_create(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        cluster: Cluster,
+        specs: Sequence[NodegroupSpec],
+        *,
+        parent_id: str,
+    ) -> list[Operation]:
+        """Begin to create node groups of a cluster that is being created."""
+        return await self._service.create_with_cluster(session, caller, cluster.id, specs, parent_id=parent_id)
+
+    async def begin_delete(
+        self, session: AsyncSession, caller: Caller, cluster_id: str, *, parent_id: str
+    ) -> list[Operation]:
+        """Begin to delete every node group of a cluster."""
+        return await self._service.delete_with_cluster(session, caller, cluster_id, parent_id=parent_id)
+
+
+def _view(cluster: Cluster) -> ClusterView:
+    network = cluster.spec["network"]
+    given = network["subnets"] or {"public": [], "private": []}
+    return ClusterView(
+        id=cluster.id,
+        name=cluster.name,
+        project_id=cluster.project_id,
+        account_id=cluster.account_id,
+        region=cluster.region,
+        phase=cluster.phase,
+        version=cluster.spec["version"],
+        ip_family=network["ip_family"],
+        outputs=cluster.outputs,
+        facts=cluster.facts,
+        given_subnet_ids=(*given["public"], *given["private"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that roots hand to routes and to the engine."""
+
+    ledger: Ledger
+    clouds: AccountClouds
+    clusters: ClusterFeature
+    nodegroups: NodegroupFeature
+    reconcilers: Mapping[str, Reconciler]
+
+
+def wire(database: Database, clients: AwsClients) -> Services:
+    """Return the services of a process."""
+    ledger = Ledger(database.notifier)
+    clouds = AccountClouds(database, clients)
+    addon_service = AddonService(ledger)
+    cluster_directory = ClusterDirectory(addon_service)
+    nodegroup_service = NodegroupService(ledger, cluster_directory)
+    nodegroup_directory = NodegroupDirectory(nodegroup_service)
+    account_directory = AccountDirectory()
+    cluster_service = ClusterService(ledger, account_directory, nodegroup_directory, addon_service)
+    ledger.register("cluster", cluster_service)
+    ledger.register("nodegroup", nodegroup_service)
+    ledger.register("addon", addon_service)
+    ensure_nodegroup = EnsureNodegroup(database, clouds, cluster_directory)
+    addon_reconciler = AddonReconciler(database, clouds, nodegroup_directory)
+    return Services(
+        ledger=ledger,
+        clouds=clouds,
+        clusters=ClusterFeature(cluster_service, ledger, account_directory, nodegroup_directory, clouds, LiveChecks()),
+        nodegroups=NodegroupFeature(nodegroup_service, ledger, cluster_directory, clouds),
+        reconcilers={
+            GROUP_KIND: GroupReconciler(database),
+            "cluster.create": CreateCluster(database, clouds),
+            "cluster.update": UpdateCluster(database, clouds),
+            "cluster.delete": DeleteCluster(database, clouds),
+            "nodegroup.create": ensure_nodegroup,
+            "nodegroup.update": ensure_nodegroup,
+            "nodegroup.delete": DeleteNodegroup(database, clouds, cluster_directory),
+            "addon.create": addon_reconciler,
+            "addon.update": addon_reconciler,
+            "addon.delete": addon_reconciler,
+        },
+    )
