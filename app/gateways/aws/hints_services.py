@@ -11,12 +11,14 @@ VERSIONS: tuple[Rule, ...] = (
     rule(
         "node_version_too_new",
         "A node group can't be newer than its cluster: upgrade the cluster first, or ask for its version.",
-        says=r"node ?group.{0,40}version .{0,40}(?:greater|higher|newer) than|can't have a newer kubernetes version",
+        says=r"node ?group.{0,40}version .{0,40}(?:greater|higher|newer) than"
+        r"|node ?group.{0,40}version .{0,40}must be less than or equal to the cluster version",
     ),
     rule(
         "nodes_not_upgraded",
         "EKS upgrades a cluster only when its node groups have the cluster's present version: upgrade them first.",
-        says=r"must be updated to match cluster version \S+ before updating cluster version",
+        says=r"must be updated to match cluster version \S+ before updating cluster version"
+        r"|kubelet version \S+ of nodegroup \S+ is too old",
     ),
     rule(
         "release_version_invalid",

@@ -148,6 +148,11 @@ MESSAGES = [
     # ^ aws-samples/amazon-eks-machine-learning-with-terraform-and-kubeflow#15
     ("unsupported Kubernetes version 1.24", "version_not_supported", "supported"),
     # ^ pluralsight-cloud/content-deploying-and-managing-a-web-application-in-kubernetes-with-terraform#1
+    (  # the local cloud's words: no thread was found that quotes EKS's
+        "Nodegroup Kubernetes version 1.35 must be less than or equal to the cluster version 1.34",
+        "node_version_too_new",
+        "upgrade the cluster first",
+    ),
     (  # hashicorp/terraform-provider-aws#19478
         "Nodegroups eks-stg-gp must be updated to match cluster version 1.18 before updating cluster version",
         "nodes_not_upgraded",
