@@ -78,6 +78,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         stack.push_async_callback(clients.aclose)
         await _bootstrap(access, settings)
         await stack.enter_async_context(_running(database.notifier.run(), "notifier"))
+        await stack.enter_async_context(_running(_warm(clients), "warm"))
         if app.state.with_worker:
             await stack.enter_async_context(_working(app, database, services))
         yield
@@ -88,6 +89,11 @@ async def _bootstrap(access: Access, settings: Settings) -> None:
     if made:
         sys.stderr.write(f"\nSLIPWAY_ADMIN_KEY is not set. The first API key, shown only now:\n\n    {made}\n\n")
         sys.stderr.flush()
+
+
+async def _warm(clients: AwsClients) -> None:
+    """Load the SDK beside the first requests, which would else wait seconds for it."""
+    await clients.warm(("eks", "ec2", "cloudformation"))
 
 
 @contextlib.asynccontextmanager

@@ -7,9 +7,20 @@ from ulid import ULID
 ID_PATTERN = re.compile(r"^(clu|ng|add|reg|rel|whk|op|acc|prj|key|req)_[0-9a-z]{26}$")
 
 
+_MILLISECOND = 1 << 80
+"""The low 80 bits of a ULID are random, the rest is the time in milliseconds."""
+
+_newest = 0
+
+
 def new_id(prefix: str) -> str:
-    """Return a new id; ids made later sort after earlier ones (to the millisecond)."""
-    return f"{prefix}_{str(ULID()).lower()}"
+    """Return a new id; of two ids made by one process, the later one sorts after the earlier one."""
+    global _newest  # the order of ids is a property of the process
+    value = int(ULID())
+    if value // _MILLISECOND <= _newest // _MILLISECOND:
+        value = _newest + 1
+    _newest = value
+    return f"{prefix}_{str(ULID.from_int(value)).lower()}"
 
 
 def looks_like_id(value: str) -> bool:
