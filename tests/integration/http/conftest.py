@@ -6,6 +6,10 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import text
+
 from app.core.errors import ConflictError
 from app.core.ids import new_id
 from app.core.settings import Settings
@@ -16,9 +20,6 @@ from app.http.etag import conditional
 from app.http.pagination import Page, PageQuery, TagQuery, page_of
 from app.http.route import StrictRoute
 from app.main import create_app
-from fastapi import APIRouter, FastAPI, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import text
 
 KEY = "test-admin-key"
 GENERATION = 3

@@ -5,14 +5,15 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+
 from app.core.errors import SlipwayError
 from app.core.ids import new_id
 from app.db.base import DEFAULT_PROJECT
 from app.db.session import Database
 from app.http import idempotency
 from app.http.errors import IdempotencyInProgressError
-from fastapi import FastAPI
-from sqlalchemy import text
 
 THING = {"name": "one"}
 

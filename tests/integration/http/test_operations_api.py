@@ -4,12 +4,13 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+
 from app.core.ids import new_id
 from app.db.base import DEFAULT_ACCOUNT, DEFAULT_PROJECT
 from app.db.session import Database
 from app.engine.models import Operation, OperationEvent, StackWatch
-from fastapi import FastAPI
-from sqlalchemy import text
 
 
 def operation(**values: Any) -> Operation:
@@ -49,7 +50,9 @@ async def save(database: Database, *rows: Any) -> None:
 async def test_lists_newest_first_with_filters(client: httpx.AsyncClient, database_of: Database) -> None:
     parent = operation(id="op_" + "0" * 25 + "1", kind="cluster.apply", status="running")
     child = operation(id="op_" + "0" * 25 + "2", parent_id=parent.id, kind="nodegroup.create", resource_name="gpu")
-    other = operation(id="op_" + "0" * 25 + "3", status="failed", error={"code": "x", "message": "m", "retryable": True})
+    other = operation(
+        id="op_" + "0" * 25 + "3", status="failed", error={"code": "x", "message": "m", "retryable": True}
+    )
     await save(database_of, parent, child, other)
 
     async def ids(**query: str) -> list[str]:
@@ -98,7 +101,8 @@ async def test_events_of_a_parent_and_its_children(client: httpx.AsyncClient, da
     child = operation(parent_id=parent.id, status="running", resource_name="gpu", resource_type="nodegroup")
     ended = operation(parent_id=parent.id, status="succeeded", resource_name="old")
     watches = [
-        StackWatch(operation_id=row.id, stack_id="arn", account_id=DEFAULT_ACCOUNT, region="r") for row in (child, ended)
+        StackWatch(operation_id=row.id, stack_id="arn", account_id=DEFAULT_ACCOUNT, region="r")
+        for row in (child, ended)
     ]
     events = [event(parent, "one"), event(child, "two"), event(ended, "three")]
     await save(database_of, parent, child, ended, *watches, *events)

@@ -6,10 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
-from app.core.settings import Settings
-from app.main import create_app
 from fastapi import FastAPI
 from sqlalchemy import text
+
+from app.core.settings import Settings
+from app.main import create_app
 
 JSON = {"content-type": "application/json"}
 

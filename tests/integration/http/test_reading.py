@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from sqlalchemy import text
+
 from app.access.service import Access, hash_of
 from app.core.errors import UnauthenticatedError
 from app.db.base import DEFAULT_PROJECT
 from app.db.session import Database
-from sqlalchemy import text
 
 
 async def test_all_pages_hold_everything_once(client: httpx.AsyncClient) -> None:
