@@ -93,12 +93,15 @@ async def _reply(send: Send, response: tuple[int, dict[str, str], bytes]) -> Non
 
 def _install(upstream: Any) -> None:
     """Puts our services in the place of ministack's."""
-    from . import ec2_api
+    from . import auth, ec2_api, elb_api
     from .cloudformation import service as cloudformation
     from .eks import router as eks
     from .resources import known_types
 
-    upstream.SERVICE_HANDLERS["cloudformation"] = cloudformation.handle
-    upstream.SERVICE_HANDLERS["eks"] = eks.handle
+    handlers = upstream.SERVICE_HANDLERS
+    handlers["elasticloadbalancing"] = elb_api.in_front_of(handlers["elasticloadbalancing"])
+    handlers["cloudformation"] = cloudformation.handle
+    handlers["eks"] = eks.handle
     ec2_api.install()
+    auth.install()
     known_types()

@@ -58,12 +58,12 @@ def configure(port: int, directory: str) -> None:
         IOT_MTLS_ENABLED="0",
         STATE_DIR=os.path.join(directory, "state"),
         LOG_LEVEL=os.environ.get("LOG_LEVEL", "WARNING"),
-        AWS_ACCESS_KEY_ID=ACCESS_KEY,
+        # Twelve-digit key ids have this secret too; see `auth`.
         AWS_SECRET_ACCESS_KEY=SECRET_KEY,
         AWS_DEFAULT_REGION=REGION,
         AWS_REGION=REGION,
     )
-    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
         os.environ.pop(name, None)
     sys.meta_path.insert(0, _LazyServices())
 

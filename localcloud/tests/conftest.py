@@ -42,7 +42,7 @@ class Cloud:
             service,
             region_name=self.env["AWS_REGION"],
             endpoint_url=self.endpoint,
-            config=Config(retries={"max_attempts": 1, "mode": "standard"}),
+            config=Config(retries={"total_max_attempts": 1}),
             **keys,
         )
         if not credentials:

@@ -56,7 +56,8 @@ def network() -> Template:
         "Nat": resource("AWS::EC2::NatGateway", AllocationId=get("Address", "AllocationId"), SubnetId=ref("Public1")),
         "PrivateTable": resource("AWS::EC2::RouteTable", VpcId=ref("Vpc")),
         "PrivateWay": resource(
-            "AWS::EC2::Route", RouteTableId=ref("PrivateTable"), DestinationCidrBlock="0.0.0.0/0", NatGatewayId=ref("Nat")
+            "AWS::EC2::Route", RouteTableId=ref("PrivateTable"), DestinationCidrBlock="0.0.0.0/0",
+            NatGatewayId=ref("Nat"),
         ),
         "ClusterRole": role("eks.amazonaws.com"),
         "NodeRole": role("ec2.amazonaws.com"),

@@ -116,9 +116,7 @@ class Stack:
         resource.status = status
         resource.reason = reason
         resource.updated_at = now()
-        self._event(
-            resource.logical_id, resource.physical_id, resource.type, status, reason, resource.properties or None
-        )
+        self._event(resource.logical_id, resource.physical_id, resource.type, status, reason, resource.properties)
 
     def _event(
         self, logical: str, physical: str, type_: str, status: str, reason: str, properties: dict[str, Any] | None

@@ -55,8 +55,9 @@ _SETTINGS = (
     "affinity", "autoScaling", "computeType", "controller", "corefile", "env", "init", "nodeAgent", "node",
     "nodeSelector", "podAnnotations", "podDisruptionBudget", "podLabels", "replicaCount", "resources", "sidecars",
     "tolerations", "topologySpreadConstraints", "enableNetworkPolicy", "enableWindowsIpam", "ipvs", "mode", "replicas",
-    "metrics", "agent", "livenessProbeTimeoutSeconds", "readinessProbeTimeoutSeconds", "eniConfig", "defaultStorageClass",
-    "addonResizer", "dnsPolicy", "priorityClassName", "updateStrategy", "hostNetwork", "args", "priority",
+    "metrics", "agent", "livenessProbeTimeoutSeconds", "readinessProbeTimeoutSeconds", "eniConfig",
+    "defaultStorageClass", "addonResizer", "dnsPolicy", "priorityClassName", "updateStrategy", "hostNetwork", "args",
+    "priority",
 )  # fmt: skip
 
 
@@ -142,6 +143,10 @@ def default_addon_version(addon: str, cluster_version: str) -> str:
     """The version that EKS takes when none is asked for."""
     if addon not in _ADDONS:
         raise AwsError("InvalidParameterException", f"Addon {addon} specified is not supported")
+    return _default(addon, cluster_version)
+
+
+def _default(addon: str, cluster_version: str) -> str:
     fit = [version for version, runs in _ADDONS[addon][1].items() if cluster_version in runs]
     own = [version for version in fit if version.startswith(f"v{cluster_version}.")]
     return (own or fit)[0]

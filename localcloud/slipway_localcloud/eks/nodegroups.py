@@ -91,7 +91,8 @@ def _check_version(version: str | None, cluster_version: str) -> None:
         raise invalid("unsupported Kubernetes version")
     if catalog.minor(version) > catalog.minor(cluster_version):
         raise invalid(
-            f"Nodegroup Kubernetes version {version} must be less than or equal to the cluster version {cluster_version}"
+            f"Nodegroup Kubernetes version {version} must be less than or equal to the cluster version "
+            f"{cluster_version}"
         )
 
 

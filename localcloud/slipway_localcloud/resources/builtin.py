@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import secrets
+import string
 from typing import Any
 
 from ministack.services.cloudformation import provisioners
@@ -15,6 +16,7 @@ from .registry import Attributes, Properties, Work
 from .usage import check_create, check_delete
 
 _SERVICES = {"EC2": "Ec2", "IAM": "Iam", "KMS": "Kms", "Logs": "CloudWatchLogs", "ECR": "Ecr"}
+_NAMED_ALIKE = {"AWS::Logs::LogGroup": "LogGroupName", "AWS::EC2::SecurityGroup": "GroupName"}
 
 
 class Builtin:
@@ -24,17 +26,21 @@ class Builtin:
         self.type = type_
         self._functions = functions
         self._seeds: dict[str, str] = {}
+        self._names: dict[str, dict[str, str]] = {}
         self._service = _SERVICES.get(type_.split("::")[1], type_.split("::")[1])
 
     async def create(self, work: Work, properties: Properties) -> Attributes:
         """Creates through ministack."""
         check_create(self.type, properties)
+        name = self._generated_name(work, properties)
+        properties = {**properties, **name}
         seed = secrets.token_hex(8)
         physical_id, attributes = self._call(seed, "create", work.logical_id, properties, work.stack_name)
         self._seeds[physical_id] = seed
+        self._names[physical_id] = name
         work.initiated(physical_id)
         await work.wait()
-        return {**(attributes or {}), **_missing_attributes(self.type, physical_id)}
+        return {**(attributes or {}), **_missing_attributes(self.type, physical_id, properties)}
 
     async def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Attributes:
         """Updates through ministack. What would replace the resource never comes here."""
@@ -42,7 +48,8 @@ class Builtin:
         function = self._functions.get("update")
         if function is None:
             return {}
-        arguments = [physical_id, old, new, work.stack_name]
+        name = self._names.get(physical_id, {})
+        arguments = [physical_id, {**old, **name}, {**new, **name}, work.stack_name]
         if self._functions.get("update_with_logical_id") or len(inspect.signature(function).parameters) > 4:
             arguments.append(work.logical_id)
         _, attributes = self._call(self._seeds.get(physical_id, ""), "update", *arguments)
@@ -55,7 +62,16 @@ class Builtin:
         arguments = [physical_id, properties]
         if self._functions.get("delete_with_logical_id"):
             arguments.append(work.logical_id)
+        self._names.pop(physical_id, None)
         self._call(self._seeds.pop(physical_id, ""), "delete", *arguments)
+
+    def _generated_name(self, work: Work, properties: Properties) -> dict[str, str]:
+        """The name property of types to which ministack gives the same name every time."""
+        field = _NAMED_ALIKE.get(self.type)
+        if field is None or properties.get(field):
+            return {}
+        suffix = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(12))
+        return {field: f"{work.stack_name}-{work.logical_id}-{suffix}"}
 
     def _call(self, seed: str, name: str, *arguments: Any) -> Any:
         """Calls a provisioner. `seed` makes generated names unlike those of a predecessor, as on AWS."""
@@ -80,7 +96,7 @@ def _as_aws_error(error: Exception, service: str) -> Exception:
     return AwsError("InvalidRequest", text, service=service) if not isinstance(error, AwsError) else error
 
 
-def _missing_attributes(type_: str, physical_id: str) -> Attributes:
+def _missing_attributes(type_: str, physical_id: str, properties: Properties) -> Attributes:
     """Attributes that AWS offers and ministack's provisioner leaves out."""
     from ministack.services import ec2
 
@@ -92,8 +108,9 @@ def _missing_attributes(type_: str, physical_id: str) -> Attributes:
         return {"CidrBlock": vpc["CidrBlock"], "CidrBlockAssociations": blocks, "Ipv6CidrBlocks": ipv6}
     if type_ == "AWS::EC2::Subnet":
         subnet = ec2._subnets[physical_id]
+        six = properties.get("Ipv6CidrBlock")
         names = ("AvailabilityZone", "AvailabilityZoneId", "CidrBlock", "SubnetId", "VpcId")
-        return {**{name: subnet[name] for name in names}, "Ipv6CidrBlocks": []}
+        return {**{name: subnet[name] for name in names}, "Ipv6CidrBlocks": [six] if six else []}
     if type_ == "AWS::EC2::SecurityGroup":
         return {"Id": physical_id}
     return {}

@@ -53,7 +53,8 @@ class KeyPair:
             raise refuse("InvalidKeyPair.Duplicate", f"The key pair '{name}' already exists")
         key_pair_id = hex_id("key")
         ec2._key_pairs[name] = record = {
-            "KeyName": name, "KeyPairId": key_pair_id, "KeyFingerprint": "", "KeyType": properties.get("KeyType", "rsa"),
+            "KeyName": name, "KeyPairId": key_pair_id, "KeyFingerprint": "",
+            "KeyType": properties.get("KeyType", "rsa"),
         }  # fmt: skip
         put_tags(key_pair_id, properties)
         material = properties.get("PublicKeyMaterial")
