@@ -8,6 +8,7 @@ from typing import Any
 from ministack.services import cloudwatch_logs, ec2, ecr, eks, iam, kms, ssm
 
 from .cloudformation.model import STORE
+from .eks.records import fargate_profiles
 
 
 def _of(store: Any, keep: Callable[[Any], bool] = lambda record: True) -> list[str]:
@@ -31,6 +32,7 @@ def leftovers() -> dict[str, list[str]]:
         "AWS::EKS::Cluster": _of(eks._clusters),
         "AWS::EKS::Nodegroup": _of(eks._nodegroups),
         "AWS::EKS::Addon": _of(eks._addons),
+        "AWS::EKS::FargateProfile": [f"{cluster}/{name}" for _, _, (cluster, name) in fargate_profiles._data],
         "AWS::EC2::VPC": _of(ec2._vpcs, lambda r: own(r) and not r.get("IsDefault")),
         "AWS::EC2::Subnet": _of(ec2._subnets, lambda r: own(r) and not r.get("DefaultForAz")),
         "AWS::EC2::NatGateway": _of(ec2._nat_gateways, lambda r: r["State"] != "deleted"),

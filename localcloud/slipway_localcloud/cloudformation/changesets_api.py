@@ -52,7 +52,11 @@ async def create_change_set(params: Params) -> dict[str, str]:
         token = params.get("ClientToken")
         if token and token == existing.token:
             return {"Id": existing.id, "StackId": existing.stack.id}
-        raise ApiError("AlreadyExistsException", f"ChangeSet {name} already exists")
+        if existing.blueprint.body != params.get("TemplateBody"):
+            why = f"ChangeSet {name} cannot be created due to a mismatch with existing attribute Template"
+        else:
+            why = f"ChangeSet {name} already exists"
+        raise ApiError("AlreadyExistsException", why)
     if kind == "CREATE":
         stack = _stack_to_create(params, stack, name)
     elif stack is None or stack.status == "DELETE_COMPLETE":

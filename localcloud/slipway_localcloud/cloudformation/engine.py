@@ -88,7 +88,7 @@ async def _creation_failed(stack: Stack, reason: str) -> None:
 async def roll_back_creation(stack: Stack, reason: str) -> None:
     """Takes away what a failed creation made."""
     stack.set_status("ROLLBACK_IN_PROGRESS", reason)
-    failed = await delete_resources(stack, list(stack.resources.values()))
+    failed = await delete_resources(stack, list(stack.resources.values()), "RetainExceptOnCreate")
     stack.outputs = []
     if failed:
         stack.set_status("ROLLBACK_FAILED", failed_to("delete", stack, failed))
@@ -96,14 +96,17 @@ async def roll_back_creation(stack: Stack, reason: str) -> None:
         stack.set_status("ROLLBACK_COMPLETE")
 
 
-async def delete_resources(stack: Stack, doomed: list[Resource]) -> list[str]:
-    """Deletes resources, what depends on others first. Returns those that would not go."""
+async def delete_resources(stack: Stack, doomed: list[Resource], gone: str = "") -> list[str]:
+    """Deletes resources, what depends on others first. Returns those that would not go.
+
+    Those whose DeletionPolicy retains them stay, unless it is the policy `gone`.
+    """
     by_id = {resource.logical_id: resource for resource in doomed}
 
     async def visit(logical_id: str) -> bool:
         resource = by_id[logical_id]
         policy = resource.definition.get("DeletionPolicy", "Delete")
-        if policy == "Retain" and resource.physical_id:
+        if policy in ("Retain", "RetainExceptOnCreate") and policy != gone and resource.physical_id:
             stack.set_resource(resource, "DELETE_SKIPPED")
             return True
         if resource.status == "DELETE_COMPLETE":

@@ -31,12 +31,13 @@ def create(cluster_name: str, body: dict[str, Any]) -> Record:
     key = f"{cluster_name}/{name}"
     if key in eks._nodegroups:
         raise in_use(f"NodeGroup already exists with name {name} and cluster name {cluster_name}")
-    types = list(body.get("instanceTypes") or ["t3.medium"])
+    types = _instance_types(body)
     _check_types(types)
     _check_version(body.get("version"), owner["version"])
     _check_network(body, owner)
     check_node_role(body.get("nodeRole", ""))
     version = body.get("version") or owner["version"]
+    _check_image(types, body.get("amiType"), version, body.get("releaseVersion"))
     record = {
         "nodegroupName": name,
         "nodegroupArn": arn("nodegroup", cluster_name, name, str(uuid.uuid4())),
@@ -76,6 +77,41 @@ def _ami_type(instance_type: str) -> str:
     if found and found.family.gpu:
         return "AL2023_x86_64_NVIDIA"
     return "AL2023_ARM_64_STANDARD" if found and found.family.architecture == "arm64" else "AL2023_x86_64_STANDARD"
+
+
+def _instance_types(body: dict[str, Any]) -> list[str]:
+    """The types of the request, or of its launch template, which must exist and say some things itself."""
+    wanted = body.get("launchTemplate")
+    data: dict[str, Any] = {}
+    if wanted:
+        found = [
+            t
+            for t in ec2._launch_templates.values()
+            if wanted.get("id") == t["LaunchTemplateId"] or wanted.get("name") == t["LaunchTemplateName"]
+        ]
+        if not found:
+            raise invalid(f"Launch template {wanted.get('id') or wanted.get('name')} does not exist")
+        if body.get("diskSize"):
+            raise invalid("Disk size must be specified within the launch template.")
+        if body.get("remoteAccess"):
+            raise invalid("Remote access configuration cannot be specified with a launch template.")
+        data = found[0]["Versions"][-1].get("LaunchTemplateData") or {}
+    inside = [data["InstanceType"]] if data.get("InstanceType") else []
+    return list(body.get("instanceTypes") or inside or ["t3.medium"])
+
+
+def _check_image(types: list[str], ami_type: str | None, version: str, release: str | None) -> None:
+    """The AMI must fit the instance types and the Kubernetes version."""
+    if release and not release.startswith(f"{version}."):
+        raise invalid(f"Requested release version {release} is not valid for kubernetes version {version}.")
+    if not ami_type or ami_type == "CUSTOM":
+        return
+    if ami_type.startswith("AL2_") and catalog.minor(version) > 32:
+        raise invalid(f"AMI Type {ami_type} is only supported for kubernetes versions 1.32 or earlier")
+    wanted = "arm64" if "ARM" in ami_type.upper() else "x86_64"
+    wrong = [name for name in types if (found := instances.find(name)) and found.family.architecture != wanted]
+    if wrong:
+        raise invalid(f"[{', '.join(wrong)}] is not a valid instance type for requested amiType {ami_type}")
 
 
 def _check_types(types: list[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 import secrets
-import string
 from typing import Any
 
 from ministack.services.cloudformation import provisioners
@@ -70,8 +69,7 @@ class Builtin:
         field = _NAMED_ALIKE.get(self.type)
         if field is None or properties.get(field):
             return {}
-        suffix = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(12))
-        return {field: f"{work.stack_name}-{work.logical_id}-{suffix}"}
+        return {field: f"{work.stack_name}-{work.generated_name()}"}
 
     def _call(self, seed: str, name: str, *arguments: Any) -> Any:
         """Calls a provisioner. `seed` makes generated names unlike those of a predecessor, as on AWS."""

@@ -74,7 +74,7 @@ class Cluster:
     async def create(self, work: Work, properties: Properties) -> Attributes:
         """Creates the cluster; a failure that a rule wants leaves it in FAILED."""
         body = cluster_body(properties)
-        body.setdefault("name", f"{work.logical_id}-{records.now():.3f}".replace(".", ""))
+        body.setdefault("name", work.generated_name())
         record = clusters.create(body, creator_arn())
         work.initiated(record["name"])
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 from typing import Any
 
 from ministack.services import eks
@@ -11,11 +9,6 @@ from ministack.services import eks
 from ..eks import fargate, nodegroups, records
 from .eks_cluster import camel, tag_map
 from .registry import Attributes, Properties, Work
-
-
-def _name(work: Work) -> str:
-    """A generated name, as CloudFormation makes them: logical id and twelve letters and digits."""
-    return f"{work.logical_id}-{''.join(secrets.choice(string.ascii_letters + string.digits) for _ in range(12))}"
 
 
 def body_of(properties: Properties) -> dict[str, Any]:
@@ -39,7 +32,7 @@ class Nodegroup:
     async def create(self, work: Work, properties: Properties) -> Attributes:
         """Creates the group; what can't be launched fails here, after the group exists."""
         body = body_of(properties)
-        body.setdefault("nodegroupName", _name(work))
+        body.setdefault("nodegroupName", work.generated_name())
         record = nodegroups.create(properties["ClusterName"], body)
         work.initiated(f"{record['clusterName']}/{record['nodegroupName']}")
         try:
@@ -128,7 +121,7 @@ class FargateProfile:
         body = camel({k: v for k, v in properties.items() if k not in ("Tags", "Selectors")})
         body["selectors"] = [self._selector(item) for item in properties.get("Selectors") or []]
         body["tags"] = tag_map(properties.get("Tags"))
-        body.setdefault("fargateProfileName", _name(work))
+        body.setdefault("fargateProfileName", work.generated_name())
         record = fargate.create(properties["ClusterName"], body)
         work.initiated(f"{record['clusterName']}|{record['fargateProfileName']}")
         try:

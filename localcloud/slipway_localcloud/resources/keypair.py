@@ -51,20 +51,14 @@ class KeyPair:
         name = properties["KeyName"]
         if name in ec2._key_pairs:
             raise refuse("InvalidKeyPair.Duplicate", f"The key pair '{name}' already exists")
+        material, pem, fingerprint = await self._material(properties)
         key_pair_id = hex_id("key")
         ec2._key_pairs[name] = record = {
-            "KeyName": name, "KeyPairId": key_pair_id, "KeyFingerprint": "",
+            "KeyName": name, "KeyPairId": key_pair_id, "KeyFingerprint": fingerprint,
             "KeyType": properties.get("KeyType", "rsa"),
         }  # fmt: skip
         put_tags(key_pair_id, properties)
-        material = properties.get("PublicKeyMaterial")
-        if material:
-            if len(material.split()) < 2:
-                del ec2._key_pairs[name]
-                raise refuse("InvalidKey.Format", "Key is not in valid OpenSSH public key format")
-            record["KeyFingerprint"] = _fingerprint(material.encode(), "rsa")
-        else:
-            pem, record["KeyFingerprint"] = await asyncio.to_thread(_generate, record["KeyType"])
+        if not material:
             status, _, body = ssm._put_parameter(
                 {"Name": _parameter(key_pair_id), "Type": "SecureString", "Value": pem}
             )
@@ -73,6 +67,19 @@ class KeyPair:
         work.initiated(name)
         await work.wait()
         return {"KeyPairId": key_pair_id, "KeyFingerprint": record["KeyFingerprint"]}
+
+    @staticmethod
+    async def _material(properties: Properties) -> tuple[str, str, str]:
+        """The public key of the template, the private one made in its place, and the fingerprint.
+
+        Made before the pair is noted: a stack that is deleted meanwhile must leave nothing behind.
+        """
+        material = properties.get("PublicKeyMaterial") or ""
+        if not material:
+            return "", *await asyncio.to_thread(_generate, properties.get("KeyType", "rsa"))
+        if len(material.split()) < 2:
+            raise refuse("InvalidKey.Format", "Key is not in valid OpenSSH public key format")
+        return material, "", _fingerprint(material.encode(), "rsa")
 
     async def update(self, work: Work, physical_id: str, old: Properties, new: Properties) -> Attributes:
         """Only the stack's tags come here; all else replaces the pair."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import secrets
+import string
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+_ALPHABET = string.ascii_letters + string.digits
 
 Properties = dict[str, Any]
 Attributes = dict[str, Any]
@@ -24,6 +28,10 @@ class Work:
     logical_id: str
     initiated: Callable[[str], None]
     wait: Callable[[], Awaitable[None]]
+
+    def generated_name(self) -> str:
+        """A name for a resource that the template does not name: logical id and twelve letters and digits."""
+        return f"{self.logical_id}-{''.join(secrets.choice(_ALPHABET) for _ in range(12))}"
 
 
 class Handler(Protocol):
