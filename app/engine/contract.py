@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -70,6 +70,14 @@ class NewEvent:
     data: dict[str, Any] = field(default_factory=dict)
     source_id: str | None = None
     at: datetime | None = None
+
+
+class Observer(Protocol):
+    """Hears what the engine writes down, in the same transaction: what it writes itself is as certain (an outbox)."""
+
+    async def recorded(self, session: AsyncSession, operation: Operation, events: Sequence[NewEvent]) -> None:
+        """Hear of events of an operation; `operation` has the state that they led to."""
+        ...
 
 
 @dataclass(slots=True)

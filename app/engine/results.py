@@ -1,7 +1,7 @@
 """What came of a reconcile call, written in one fenced transaction: state, history, watches, and the ending."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,19 @@ from app.core.failure import Failure
 from app.db.notify import EVENTS, OPERATIONS, Notifier
 from app.db.types import utcnow
 from app.engine.claims import event_values, fenced_update, wake_waiting_for
-from app.engine.contract import Advance, Cancelled, Context, Done, Ending, Fail, NewEvent, Outcome, Reconciler, Wait
+from app.engine.contract import (
+    Advance,
+    Cancelled,
+    Context,
+    Done,
+    Ending,
+    Fail,
+    NewEvent,
+    Observer,
+    Outcome,
+    Reconciler,
+    Wait,
+)
 from app.engine.models import Operation, OperationEvent, StackWatch
 
 log = logging.getLogger(__name__)
@@ -41,16 +53,27 @@ class Result:
         return self.context.operation
 
 
-async def apply(session: AsyncSession, notifier: Notifier, registry: Mapping[str, Reconciler], result: Result) -> bool:
+async def apply(
+    session: AsyncSession,
+    notifier: Notifier,
+    registry: Mapping[str, Reconciler],
+    result: Result,
+    observers: Sequence[Observer] = (),
+) -> bool:
     """Write one result; False means that it was thrown away, because the fence had moved on."""
     now: datetime = (await session.execute(select(utcnow()))).scalar_one()
     if isinstance(result.outcome, Advance | Wait):
-        return await _carry_on(session, notifier, result, result.outcome, now)
-    return await _end(session, notifier, registry[result.operation.kind], result, now)
+        return await _carry_on(session, notifier, result, result.outcome, now, observers)
+    return await _end(session, notifier, registry[result.operation.kind], result, now, observers)
 
 
 async def _carry_on(
-    session: AsyncSession, notifier: Notifier, result: Result, outcome: Advance | Wait, now: datetime
+    session: AsyncSession,
+    notifier: Notifier,
+    result: Result,
+    outcome: Advance | Wait,
+    now: datetime,
+    observers: Sequence[Observer],
 ) -> bool:
     operation, context = result.operation, result.context
     wait = outcome.seconds if isinstance(outcome, Wait) else 0.0
@@ -71,7 +94,10 @@ async def _carry_on(
     if not written:
         return False
     await _watch(session, operation, outcome.stack_ids if isinstance(outcome, Wait) else ())
-    if await _write_events(session, operation, steps, context):
+    events = await _write_events(session, operation, steps, context)
+    for observer in observers if events else ():
+        await observer.recorded(session, Operation(**{**operation.model_dump(), "steps": steps}), events)
+    if events:
         await notifier.notify(session, EVENTS)
     if wait == 0.0:
         await notifier.notify(session, OPERATIONS)
@@ -79,7 +105,12 @@ async def _carry_on(
 
 
 async def _end(
-    session: AsyncSession, notifier: Notifier, reconciler: Reconciler, result: Result, now: datetime
+    session: AsyncSession,
+    notifier: Notifier,
+    reconciler: Reconciler,
+    result: Result,
+    now: datetime,
+    observers: Sequence[Observer],
 ) -> bool:
     operation, context = result.operation, result.context
     ending, failure = _ending(result.outcome)
@@ -106,12 +137,14 @@ async def _end(
     await _watch(session, operation, ())
     message = failure.message if failure else f"{operation.kind} has {ending}"
     ended = NewEvent(f"operation.{ending}", message, data=failure.as_json() if failure else {})
-    await _write_events(session, operation, steps, context, ended)
+    events = await _write_events(session, operation, steps, context, ended)
     settled = Operation(**{**operation.model_dump(), **final})
     if result.dead_letter:
         await _settle_if_possible(session, reconciler, settled)
     else:
         await reconciler.settle(session, settled, ending)
+    for observer in observers:
+        await observer.recorded(session, settled, events)
     await wake_waiting_for(session, notifier, operation)
     await notifier.notify(session, EVENTS)
     return True
@@ -177,7 +210,7 @@ async def insert_new(
 
 async def _write_events(
     session: AsyncSession, operation: Operation, steps: list[dict[str, Any]], context: Context, *more: NewEvent
-) -> bool:
+) -> list[NewEvent]:
     before = {step["name"]: step["status"] for step in operation.steps}
     moved = [step for step in steps if step["status"] != before.get(step["name"])]
     news = [
@@ -202,4 +235,4 @@ async def _write_events(
         if values["at"] is None:
             del values["at"]
         await session.execute(insert(OperationEvent), values)
-    return bool(news)
+    return news

@@ -6,7 +6,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
@@ -18,7 +18,7 @@ from app.db.notify import OPERATIONS
 from app.db.session import Database
 from app.db.types import utcnow
 from app.engine import claims, results
-from app.engine.contract import Context, Fail, LeaseLostError, Outcome, Reconciler, TransientError, Wait
+from app.engine.contract import Context, Fail, LeaseLostError, Observer, Outcome, Reconciler, TransientError, Wait
 from app.engine.metrics import CLAIMS, DEAD_LETTERS, FENCED, RECONCILE_SECONDS
 from app.engine.models import Operation
 from app.engine.results import Result
@@ -43,11 +43,18 @@ def backoff(attempts: int) -> float:
 class Engine:
     """Carries operations out, with the reconciler of each kind."""
 
-    def __init__(self, database: Database, registry: Mapping[str, Reconciler], settings: Settings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        registry: Mapping[str, Reconciler],
+        settings: Settings,
+        observers: Sequence[Observer] = (),
+    ) -> None:
         self.owner = f"{os.uname().nodename[:32]}-{os.getpid()}-{new_id('req')[-10:]}"
         self.last_turn = time.monotonic()
         self._database = database
         self._registry = registry
+        self._observers = observers
         self._settings = settings
         self._phases = {kind: reconciler.phases for kind, reconciler in registry.items()}
         self._wake = asyncio.Event()
@@ -225,7 +232,7 @@ class Engine:
     async def _write(self, batch: list[Result]) -> None:
         async with self._database.write() as session:
             for result in sorted(batch, key=lambda result: result.operation.id):
-                if not await results.apply(session, self._database.notifier, self._registry, result):
+                if not await results.apply(session, self._database.notifier, self._registry, result, self._observers):
                     FENCED.inc()
                     log.warning("a result of %s came too late and is thrown away", result.operation.id)
 
