@@ -70,7 +70,7 @@ def document(app: FastAPI) -> Document:
         _add_problems(operation)
         _add_headers(operation)
     _spread_examples(schemas)
-    return made
+    return _named_by_title(made)
 
 
 def render(app: FastAPI) -> str:
@@ -117,6 +117,33 @@ def _add_headers(operation: dict[str, Any]) -> None:
             "Location": {"description": "The operation.", "schema": {"type": "string"}},
             "Retry-After": {"description": "Seconds until it is worth a look.", "schema": {"type": "integer"}},
         }
+
+
+def _named_by_title(made: Document) -> Document:
+    """Call each schema what its title says (`Operation`, `OperationPage`), where that is one word and nobody else's."""
+    schemas = made["components"]["schemas"]
+    titles = [schema.get("title", "") for schema in schemas.values()]
+    names = {
+        f"#/components/schemas/{name}": schema["title"]
+        for name, schema in schemas.items()
+        if schema.get("title", "").isidentifier()
+        and titles.count(schema["title"]) == 1
+        and schema["title"] not in schemas.keys() - {name}
+    }
+
+    def rename(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: rename(child) for key, child in value.items()}
+        if isinstance(value, list):
+            return [rename(child) for child in value]
+        return f"#/components/schemas/{names[value]}" if isinstance(value, str) and value in names else value
+
+    renamed: Document = rename(made)
+    renamed["components"]["schemas"] = {
+        names.get(f"#/components/schemas/{name}", name): schema
+        for name, schema in renamed["components"]["schemas"].items()
+    }
+    return renamed
 
 
 def _spread_examples(schemas: Document) -> None:
