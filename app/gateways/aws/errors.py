@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from app.core.failure import Cause, Failure
 from app.gateways.aws.hints import advise
+from app.gateways.aws.metrics import CALLS
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -215,7 +216,10 @@ def translate(operation: str) -> Iterator[None]:
         translated = _translated(error, operation)
         if translated is None:
             raise
+        CALLS.labels(operation, translated.code).inc()
         raise translated from error
+    else:
+        CALLS.labels(operation, "ok").inc()
 
 
 def error_class(code: str, message: str, status: int | None = None, operation: str = "") -> type[AwsError]:
