@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from .calls import CALLS
@@ -17,7 +18,7 @@ PREFIX = "/_localcloud/"
 def handle(method: str, path: str, body: bytes) -> Response:
     """Answers one of the control routes."""
     route = path.removeprefix(PREFIX)
-    routes = {
+    routes: dict[str, dict[str, Callable[[], Any]]] = {
         "rules": {"GET": RULES.describe, "PUT": lambda: _put_rules(body), "DELETE": lambda: RULES.replace([])},
         "calls": {"GET": lambda: dict(sorted(CALLS.items())), "DELETE": _clear_calls},
         "leftovers": {"GET": leftovers},

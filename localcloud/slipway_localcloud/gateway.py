@@ -93,7 +93,7 @@ async def _reply(send: Send, response: tuple[int, dict[str, str], bytes]) -> Non
 
 def _install(upstream: Any) -> None:
     """Puts our services in the place of ministack's."""
-    from . import auth, ec2_api, elb_api
+    from . import auth, ec2_api, ec2_filters, elb_api
     from .cloudformation import service as cloudformation
     from .eks import router as eks
     from .resources import known_types
@@ -103,5 +103,6 @@ def _install(upstream: Any) -> None:
     handlers["cloudformation"] = cloudformation.handle
     handlers["eks"] = eks.handle
     ec2_api.install()
+    ec2_filters.install()
     auth.install()
     known_types()

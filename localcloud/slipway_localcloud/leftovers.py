@@ -25,7 +25,7 @@ def leftovers() -> dict[str, list[str]]:
     default_vpc = ec2._DEFAULT_VPC_ID
 
     def own(record: dict[str, Any]) -> bool:
-        return record.get("VpcId") != default_vpc
+        return bool(record.get("VpcId") != default_vpc)
 
     found: dict[str, Iterable[str]] = {
         "AWS::CloudFormation::Stack": [s.id for s in STORE.everywhere() if s.status != "DELETE_COMPLETE"],

@@ -83,7 +83,7 @@ def load() -> Any:
     for store in ("_stacks", "_stack_events", "_exports", "_change_sets"):
         setattr(package, store, AccountRegionScopedDict())
     sys.modules[package.__name__] = package
-    services.cloudformation = package  # type: ignore[attr-defined]
+    services.cloudformation = package
     return app
 
 

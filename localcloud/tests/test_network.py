@@ -151,6 +151,38 @@ def test_what_ec2_offers(cloud: Cloud, base: dict[str, str]) -> None:
     assert cloud.client("elb").describe_load_balancers()["LoadBalancerDescriptions"] == []
 
 
+def test_what_clusters_leave_behind_is_found_by_tag(cloud: Cloud, base: dict[str, str]) -> None:
+    """Interfaces and groups of one cluster, not those of others; what is in use is not deleted."""
+    ec2 = cloud.client("ec2")
+    tags = [{"Key": "kubernetes.io/cluster/gone", "Value": "owned"}]
+    group = ec2.create_security_group(
+        GroupName="lost", Description="x", VpcId=base["Vpc"],
+        TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
+    )["GroupId"]  # fmt: skip
+    card = ec2.create_network_interface(
+        SubnetId=base["Private1"], Groups=[group],
+        TagSpecifications=[{"ResourceType": "network-interface", "Tags": tags}],
+    )["NetworkInterface"]["NetworkInterfaceId"]  # fmt: skip
+    other = ec2.create_network_interface(SubnetId=base["Private1"])["NetworkInterface"]["NetworkInterfaceId"]
+    by_tag = [{"Name": "tag-key", "Values": ["kubernetes.io/cluster/gone"]}]
+    found = ec2.describe_network_interfaces(Filters=by_tag)["NetworkInterfaces"]
+    assert [i["NetworkInterfaceId"] for i in found] == [card]
+    assert [g["GroupId"] for g in ec2.describe_security_groups(Filters=by_tag)["SecurityGroups"]] == [group]
+    by_id = [{"Name": "group-id", "Values": [group, "sg-none"]}]
+    assert len(ec2.describe_security_groups(Filters=by_id)["SecurityGroups"]) == 1
+    nothing = [{"Name": "group-id", "Values": ["sg-none"]}]
+    assert ec2.describe_security_groups(Filters=nothing)["SecurityGroups"] == []
+    with pytest.raises(ClientError) as error:
+        ec2.delete_security_group(GroupId=group)
+    assert refused(error) == ("DependencyViolation", f"resource {group} has a dependent object")
+    for interface in (card, other):
+        ec2.delete_network_interface(NetworkInterfaceId=interface)
+    ec2.delete_security_group(GroupId=group)
+    with pytest.raises(ClientError) as error:
+        ec2.describe_network_interfaces(Filters=[{"Name": "nonesuch", "Values": ["x"]}])
+    assert refused(error)[0] == "InvalidParameterValue"
+
+
 def test_log_groups(cloud: Cloud) -> None:
     """Made, tagged, given a retention and deleted through the API."""
     logs = cloud.client("logs")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 
 class Failed(Exception):
@@ -33,18 +34,19 @@ async def walk(dependencies: Mapping[str, set[str]], visit: Visit, stop: asyncio
     """
     waiting = {key: set(needs) & set(dependencies) for key, needs in dependencies.items()}
     running: dict[asyncio.Future[bool], str] = {}
-    halt = asyncio.ensure_future(stop.wait()) if stop else None
+    halt: asyncio.Future[Any] | None = asyncio.ensure_future(stop.wait()) if stop else None
     try:
         while waiting or running:
             for key in [key for key, needs in waiting.items() if not needs]:
                 del waiting[key]
                 running[asyncio.ensure_future(visit(key))] = key
-            done, _ = await asyncio.wait([*running, *([halt] if halt else [])], return_when=asyncio.FIRST_COMPLETED)
+            watched: list[asyncio.Future[bool]] = [*running, *([halt] if halt else [])]
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             if halt in done:
                 raise Stopped
             failed = []
             for task in done:
-                key = running.pop(task)  # type: ignore[arg-type]
+                key = running.pop(task)
                 if not task.result():
                     failed.append(key)
                 for needs in waiting.values():

@@ -32,7 +32,8 @@ class Blueprint:
 
     def definition(self, logical_id: str) -> dict[str, Any]:
         """The template's words about a resource."""
-        return self.document["Resources"][logical_id]
+        found: dict[str, Any] = self.document["Resources"][logical_id]
+        return found
 
     def active(self) -> list[str]:
         """The logical ids whose condition holds."""

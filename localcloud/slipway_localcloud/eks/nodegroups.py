@@ -48,7 +48,7 @@ def create(cluster_name: str, body: dict[str, Any]) -> Record:
         "modifiedAt": now(),
         "status": "CREATING",
         "capacityType": body.get("capacityType", "ON_DEMAND"),
-        "scalingConfig": check_scaling(body.get("scalingConfig") or {}, {"minSize": 1, "maxSize": 2, "desiredSize": 2}),
+        "scalingConfig": check_scaling(body.get("scalingConfig") or {}),
         "instanceTypes": types,
         "subnets": list(body.get("subnets") or []),
         "amiType": body.get("amiType") or _ami_type(types[0]),
@@ -143,17 +143,17 @@ def _check_network(body: dict[str, Any], owner: Record) -> None:
         raise invalid(f"The key pair '{key}' does not exist")
 
 
-def check_scaling(wanted: dict[str, Any], current: dict[str, int]) -> dict[str, int]:
-    """The sizes after a change, checked as EKS does."""
-    sizes = {**current, **{k: int(v) for k, v in wanted.items()}}
-    if sizes["minSize"] > sizes["maxSize"]:
-        raise invalid(f"Minimum capacity {sizes['minSize']} can't be greater than maximum size {sizes['maxSize']}")
-    if not sizes["minSize"] <= sizes["desiredSize"] <= sizes["maxSize"]:
-        if "desiredSize" in wanted:
-            bound, size = ("maximum", "maxSize") if sizes["desiredSize"] > sizes["maxSize"] else ("minimum", "minSize")
-            order = "greater" if bound == "maximum" else "less"
-            raise invalid(f"desired capacity {sizes['desiredSize']} can't be {order} than {bound} size {sizes[size]}")
-        sizes["desiredSize"] = min(max(sizes["desiredSize"], sizes["minSize"]), sizes["maxSize"])
+def check_scaling(wanted: dict[str, Any], current: dict[str, int] | None = None) -> dict[str, int]:
+    """The sizes after a change, checked as EKS does: a desired size that is not sent stays what it is."""
+    sizes = {**(current or {"minSize": 1, "maxSize": 2}), **{k: int(v) for k, v in wanted.items()}}
+    least, most = sizes["minSize"], sizes["maxSize"]
+    if least > most:
+        raise invalid(f"Minimum capacity {least} can't be greater than maximum size {most}")
+    desired = sizes.setdefault("desiredSize", max(least, min(2, most)))
+    if desired < least:
+        raise invalid(f"Minimum capacity {least} can't be greater than desired size {desired}")
+    if desired > most:
+        raise invalid(f"desired capacity {desired} can't be greater than max size {most}")
     return sizes
 
 

@@ -156,13 +156,13 @@ def _delete_nodegroup(call: Call) -> Reply:
 
 @_route("POST", "/clusters/{name}/node-groups/{group}/update-config")
 def _update_nodegroup_config(call: Call) -> Reply:
-    update = nodegroups.start_config_update(*call.path, call.body)
+    update = nodegroups.start_config_update(call.path[0], call.path[1], call.body)
     return _done(update, lambda: r.nodegroup(*call.path).update(status="ACTIVE"))
 
 
 @_route("POST", "/clusters/{name}/node-groups/{group}/update-version")
 def _update_nodegroup_version(call: Call) -> Reply:
-    update = nodegroups.start_version_update(*call.path, call.body)
+    update = nodegroups.start_version_update(call.path[0], call.path[1], call.body)
     return _done(update, lambda: nodegroups.finish_version_update(r.nodegroup(*call.path), update, call.body))
 
 
@@ -194,7 +194,7 @@ def _delete_addon(call: Call) -> Reply:
 
 @_route("POST", "/clusters/{name}/addons/{addon}/update")
 def _update_addon(call: Call) -> Reply:
-    update = addons.change(*call.path, call.body)
+    update = addons.change(call.path[0], call.path[1], call.body)
     return _done(update, lambda: addons.settle(r.addon(*call.path)))
 
 

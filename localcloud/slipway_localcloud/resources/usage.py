@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from typing import Any
 
 from ministack.services import ec2, eks, iam
@@ -40,7 +41,7 @@ def need_group(group_id: str) -> dict[str, Any]:
 
 def check_create(type_: str, properties: Properties) -> None:
     """Refuses what EC2 would refuse to make."""
-    check = {
+    check: Callable[[Properties], object] | None = {
         "AWS::EC2::Subnet": _new_subnet,
         "AWS::EC2::SecurityGroup": _new_group,
         "AWS::EC2::RouteTable": lambda p: need_vpc(p.get("VpcId", "")),
@@ -48,7 +49,7 @@ def check_create(type_: str, properties: Properties) -> None:
         "AWS::IAM::Role": _new_role,
         "AWS::EC2::SubnetRouteTableAssociation": lambda p: need_subnet(p.get("SubnetId", "")),
     }.get(type_)
-    if check:
+    if check is not None:
         check(properties)
 
 
@@ -129,7 +130,10 @@ def _group_in_use(group_id: str) -> None:
         for pair in permission.get("UserIdGroupPairs", [])
         if pair.get("GroupId") == group_id
     ]
-    if clusters or named:
+    interfaces = [
+        i for i in ec2._network_interfaces.values() if group_id in {group["GroupId"] for group in i["Groups"]}
+    ]
+    if clusters or named or interfaces:
         raise refuse("DependencyViolation", f"resource {group_id} has a dependent object")
 
 
