@@ -219,13 +219,22 @@ def test_addons_are_updated_in_place(cloud: Cloud, house: str) -> None:
     cloud.delete(stack)
 
 
+def test_eks_lets_its_own_nodes_in(cloud: Cloud, base: dict[str, str], house: str) -> None:
+    """The role of a node group has an access entry, so that another one for it is refused."""
+    eks = cloud.client("eks")
+    entry = eks.describe_access_entry(clusterName=house, principalArn=base["NodeRole"])["accessEntry"]
+    assert (entry["type"], entry["kubernetesGroups"]) == ("EC2_LINUX", ["system:nodes"])
+    own = resource("AWS::EKS::AccessEntry", ClusterName=house, PrincipalArn=base["NodeRole"], Type="EC2_LINUX")
+    assert "already in use on this cluster" in failure(cloud, {"Resources": {"Entry": own}})
+
+
 def test_access_fargate_and_identities(cloud: Cloud, base: dict[str, str], house: str) -> None:
     """The other types that belong to a cluster, and what they refuse."""
     template: Template = {
         "Resources": {
             "Role": role("eks-fargate-pods.amazonaws.com"),
             "Entry": resource(
-                "AWS::EKS::AccessEntry", ClusterName=house, PrincipalArn=base["NodeRole"], KubernetesGroups=["dev"],
+                "AWS::EKS::AccessEntry", ClusterName=house, PrincipalArn=base["ClusterRole"], KubernetesGroups=["dev"],
                 AccessPolicies=[{
                     "PolicyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy",
                     "AccessScope": {"Type": "namespace", "Namespaces": ["dev"]},
@@ -248,11 +257,11 @@ def test_access_fargate_and_identities(cloud: Cloud, base: dict[str, str], house
         "Outputs": outputs(Profile=ref("Profile"), Entry=ref("Entry")),
     }  # fmt: skip
     made, eks = cloud.make(template), cloud.client("eks")
-    assert made["Entry"] == f"{base['NodeRole']}|{house}"
+    assert made["Entry"] == f"{base['ClusterRole']}|{house}"
     profile = eks.list_fargate_profiles(clusterName=house)["fargateProfileNames"][0]
     found = eks.describe_fargate_profile(clusterName=house, fargateProfileName=profile)["fargateProfile"]
     assert (found["status"], found["selectors"][0]["labels"]) == ("ACTIVE", {"a": "b"})
-    policies = eks.list_associated_access_policies(clusterName=house, principalArn=base["NodeRole"])
+    policies = eks.list_associated_access_policies(clusterName=house, principalArn=base["ClusterRole"])
     assert policies["associatedAccessPolicies"][0]["accessScope"]["namespaces"] == ["dev"]
     reason = failure(cloud, {"Resources": {"Entry": template["Resources"]["Entry"]}})
     assert "The specified access entry resource is already in use on this cluster." in reason
@@ -267,7 +276,7 @@ def test_access_fargate_and_identities(cloud: Cloud, base: dict[str, str], house
     template["Resources"]["Entry"]["Properties"].update(KubernetesGroups=["ops"], AccessPolicies=[])
     cloud.update(made["stack"], template)
     cloud.wait(made["stack"], "UPDATE_COMPLETE")
-    entry = eks.describe_access_entry(clusterName=house, principalArn=base["NodeRole"])["accessEntry"]
+    entry = eks.describe_access_entry(clusterName=house, principalArn=base["ClusterRole"])["accessEntry"]
     assert entry["kubernetesGroups"] == ["ops"]
     cloud.delete(made["stack"])
     assert eks.list_fargate_profiles(clusterName=house)["fargateProfileNames"] == []

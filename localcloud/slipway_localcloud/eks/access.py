@@ -7,7 +7,7 @@ from typing import Any
 from ministack.services import eks
 
 from ..errors import AwsError
-from .records import Record, active_cluster, in_use, invalid
+from .records import Record, active_cluster, fargate_profiles, in_use, invalid, of_cluster
 
 POLICIES = (
     "AmazonEKSClusterAdminPolicy", "AmazonEKSAdminPolicy", "AmazonEKSEditPolicy", "AmazonEKSViewPolicy",
@@ -60,3 +60,28 @@ def _user_name(principal: str) -> str:
         account, role = principal.split(":")[4], principal.rsplit("/", 1)[-1]
         return f"arn:aws:sts::{account}:assumed-role/{role}/{{{{SessionName}}}}"
     return principal
+
+
+def admit_nodes(cluster_name: str, role_arn: str, kind: str) -> None:
+    """EKS lets the nodes of managed node groups (EC2_LINUX) and Fargate (FARGATE_LINUX) in by itself."""
+    owner = eks._clusters[cluster_name]
+    key = eks._ae_key(cluster_name, role_arn)
+    if owner["accessConfig"]["authenticationMode"] == "CONFIG_MAP" or key in eks._access_entries:
+        return
+    names = {"EC2_LINUX": "EC2PrivateDNSName", "FARGATE_LINUX": "SessionName"}
+    body = {
+        "type": kind,
+        "username": f"system:node:{{{{{names[kind]}}}}}",
+        "kubernetesGroups": ["system:nodes"],
+    }
+    eks._access_entries[key] = eks._build_access_entry(cluster_name, role_arn, body)
+
+
+def dismiss_nodes(cluster_name: str, role_arn: str) -> None:
+    """Takes the entry of `admit_nodes` away once nothing of the cluster uses the role."""
+    users = [group["nodeRole"] for group in of_cluster(eks._nodegroups, cluster_name)]
+    users += [profile["podExecutionRoleArn"] for profile in of_cluster(fargate_profiles, cluster_name)]
+    key = eks._ae_key(cluster_name, role_arn)
+    entry = eks._access_entries.get(key)
+    if entry and entry["type"] != "STANDARD" and role_arn not in users:
+        eks._access_entries.pop(key, None)

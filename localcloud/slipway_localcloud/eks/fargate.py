@@ -7,6 +7,7 @@ from typing import Any
 
 from ministack.services import ec2, eks
 
+from . import access
 from .records import (
     Record,
     active_cluster,
@@ -48,6 +49,7 @@ def create(cluster_name: str, body: dict[str, Any]) -> Record:
         "health": {"issues": []},
     }
     fargate_profiles[cluster_name, name] = record
+    access.admit_nodes(cluster_name, record["podExecutionRoleArn"], "FARGATE_LINUX")
     if record["tags"]:
         eks._tags[record["fargateProfileArn"]] = dict(record["tags"])
     return record
@@ -65,5 +67,6 @@ def remove(cluster_name: str, name: str) -> Record:
     record = fargate_profile(cluster_name, name)
     record["status"] = "DELETING"
     fargate_profiles.pop((cluster_name, name), None)
+    access.dismiss_nodes(cluster_name, record["podExecutionRoleArn"])
     eks._tags.pop(record["fargateProfileArn"], None)
     return record

@@ -11,7 +11,7 @@ from ministack.services import ec2, eks
 
 from .. import instances
 from ..errors import AwsError
-from . import catalog
+from . import access, catalog
 from .records import Record, active_cluster, arn, cluster, in_use, invalid, nodegroup, now, start_update
 from .trust import check_node_role
 
@@ -67,6 +67,7 @@ def create(cluster_name: str, body: dict[str, Any]) -> Record:
     if body.get("remoteAccess"):
         record["resources"]["remoteAccessSecurityGroup"] = _remote_access(record, owner)
     eks._nodegroups[key] = record
+    access.admit_nodes(cluster_name, record["nodeRole"], "EC2_LINUX")
     if record["tags"]:
         eks._tags[record["nodegroupArn"]] = dict(record["tags"])
     return record
@@ -259,6 +260,7 @@ def remove(cluster_name: str, name: str) -> Record:
     record = nodegroup(cluster_name, name)
     record["status"] = "DELETING"
     eks._nodegroups.pop(f"{cluster_name}/{name}", None)
+    access.dismiss_nodes(cluster_name, record["nodeRole"])
     eks._tags.pop(record["nodegroupArn"], None)
     ec2._security_groups.pop(record["resources"].get("remoteAccessSecurityGroup", ""), None)
     return record
