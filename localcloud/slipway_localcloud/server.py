@@ -75,6 +75,8 @@ async def _serve(ministack: object, listener: socket.socket, port: int) -> None:
     config.graceful_timeout = 0.2
     config.shutdown_timeout = 0.5
     config.backlog = 1024
+    # Pollers use one connection for long: the default would close it under them after a thousand calls.
+    config.keep_alive_max_requests = 1_000_000
     config.accesslog = None
     config.errorlog = None
     await serve(Gateway(ministack, ready), config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]

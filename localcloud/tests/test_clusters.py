@@ -110,6 +110,13 @@ def test_a_new_account_may_run_no_gpus(cloud: Cloud, base: dict[str, str], house
     assert cloud.client("eks").list_nodegroups(clusterName=house)["nodegroups"] == ["permanent"]
 
 
+def test_nodes_in_a_public_subnet_need_public_addresses(cloud: Cloud, base: dict[str, str], house: str) -> None:
+    """A subnet with a way to the internet that assigns no addresses fails the group, as EKS words it."""
+    reason = failure(cloud, nodegroup(base, house, "outside", Subnets=[base["Public1"]]))
+    assert "Issue(Code=Ec2SubnetInvalidConfiguration, Message=One or more Amazon EC2 Subnets of [subnet-" in reason
+    assert "for node group outside does not automatically assign public IP addresses" in reason
+
+
 def test_a_cluster_with_node_groups_is_not_deleted(cloud: Cloud, base: dict[str, str]) -> None:
     """DELETE_FAILED until the groups are gone."""
     owner = cloud.make(cluster(base, "full"))["stack"]

@@ -18,6 +18,7 @@ from .records import (
     invalid,
     now,
 )
+from .subnets import is_public
 from .trust import check_fargate_role
 
 
@@ -32,7 +33,7 @@ def create(cluster_name: str, body: dict[str, Any]) -> Record:
     for subnet_id in subnets:
         if subnet_id not in ec2._subnets:
             raise invalid(f"The subnet ID '{subnet_id}' does not exist")
-        if _is_public(subnet_id):
+        if is_public(subnet_id):
             raise invalid(f"Subnet {subnet_id} provided in Fargate Profile is not a private subnet")
     if not body.get("selectors"):
         raise invalid("Fargate Profile must have at least one selector")
@@ -53,13 +54,6 @@ def create(cluster_name: str, body: dict[str, Any]) -> Record:
     if record["tags"]:
         eks._tags[record["fargateProfileArn"]] = dict(record["tags"])
     return record
-
-
-def _is_public(subnet_id: str) -> bool:
-    for table in ec2._route_tables.values():
-        if any(a.get("SubnetId") == subnet_id for a in table["Associations"]):
-            return any(str(route.get("GatewayId", "")).startswith("igw-") for route in table["Routes"])
-    return False
 
 
 def remove(cluster_name: str, name: str) -> Record:

@@ -13,6 +13,7 @@ from .. import instances
 from ..errors import AwsError
 from . import access, catalog
 from .records import Record, active_cluster, arn, cluster, in_use, invalid, nodegroup, now, start_update
+from .subnets import without_public_addresses
 from .trust import check_node_role
 
 _QUOTA = (
@@ -20,6 +21,12 @@ _QUOTA = (
     "current vCPU limit of 0 allows for the instance bucket that the specified instance type belongs to. Please "
     "visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit. "
     "Launching EC2 instance failed."
+)
+_NO_ADDRESS = (
+    "One or more Amazon EC2 Subnets of [{}] for node group {} does not automatically assign public IP addresses to "
+    "instances launched into it. If you want your instances to be assigned a public IP address, then you need to "
+    "enable auto-assign public IP address for the subnet. See IP addressing in VPC guide: "
+    "https://docs.aws.amazon.com/vpc/latest/userguide/vpc-ip-addressing.html#subnet-public-ip"
 )
 _SPOT_QUOTA = "Could not launch Spot Instances. MaxSpotInstanceCountExceeded - Max spot instance count exceeded."
 
@@ -184,22 +191,28 @@ def _remote_access(record: Record, owner: Record) -> str:
     return group_id
 
 
-def issue(record: Record) -> tuple[str, str] | None:
-    """Why the group's instances can't be launched: code and message. A new account may run no GPUs."""
+def issue(record: Record) -> tuple[str, str, list[str]] | None:
+    """Why the group's instances can't be launched or join: code, message, resources.
+
+    A new account may run no GPUs, and nodes in a public subnet need a public address.
+    """
+    cut_off = without_public_addresses(record["subnets"])
+    if cut_off:
+        return "Ec2SubnetInvalidConfiguration", _NO_ADDRESS.format(", ".join(cut_off), record["nodegroupName"]), cut_off
     if record["scalingConfig"]["desiredSize"] == 0:
         return None
     types = [found for name in record["instanceTypes"] if (found := instances.find(name))]
     if any(found.family.bucket not in instances.ZERO_QUOTA for found in types):
         return None
-    return "AsgInstanceLaunchFailures", _SPOT_QUOTA if record["capacityType"] == "SPOT" else _QUOTA
+    group = record["resources"]["autoScalingGroups"][0]["name"]
+    return "AsgInstanceLaunchFailures", _SPOT_QUOTA if record["capacityType"] == "SPOT" else _QUOTA, [group]
 
 
 def finish(record: Record) -> None:
     """The end of a creation or an update."""
     problem = issue(record)
     if problem:
-        group = record["resources"]["autoScalingGroups"][0]["name"]
-        record["health"]["issues"] = [{"code": problem[0], "message": problem[1], "resourceIds": [group]}]
+        record["health"]["issues"] = [{"code": problem[0], "message": problem[1], "resourceIds": problem[2]}]
         record["status"] = "CREATE_FAILED"
     else:
         record["status"] = "ACTIVE"
