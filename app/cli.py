@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -41,12 +42,12 @@ def serve(
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Leave the background work to others.")] = False,
 ) -> None:
     """Serve the API, and do the background work in the same process."""
+    settings = _settings()
+    _prepare_schema(settings)
     import uvicorn
 
     from app.main import create_app
 
-    settings = _settings()
-    _prepare_schema(settings)
     app = create_app(settings, with_worker=not no_worker)
     uvicorn.run(
         app,
@@ -64,19 +65,19 @@ def serve(
 @cli.command()
 def worker() -> None:
     """Do the background work only."""
-    import uvloop
-
     settings = _settings()
     _prepare_schema(settings)
+    import uvloop
+
     uvloop.run(_work(settings))
 
 
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
+    settings = _settings()
     from app import migrate as schema
 
-    settings = _settings()
     _connecting(lambda: schema.upgrade(settings.database_url))
     typer.echo(f"The schema is at {schema.newest()}.", err=True)
 
@@ -124,12 +125,12 @@ def localcloud_build() -> None:
 def _settings() -> "Settings":
     from pydantic import ValidationError
 
-    from app.core import logging
+    from app.core.logging import configure
     from app.core.settings import Settings
 
     try:
         settings = Settings()
-        logging.configure(settings.log_level)
+        configure(settings.log_level)
     except ValidationError as error:
         wrong = "; ".join(f"SLIPWAY_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         _give_up(f"The settings are not valid: {wrong}")
@@ -178,8 +179,10 @@ async def _work(settings: "Settings") -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     notifier = asyncio.create_task(database.notifier.run())
     running = asyncio.create_task(work.run())
+    logging.getLogger(__name__).info("the worker runs")
     await stop.wait()
     await work.stop()
+    await asyncio.wait({running}, timeout=settings.drain_seconds)
     running.cancel()
     notifier.cancel()
     await asyncio.gather(running, notifier, return_exceptions=True)

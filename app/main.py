@@ -100,18 +100,19 @@ async def _warm(clients: AwsClients) -> None:
 async def _working(app: Starlette, database: Database, services: Services) -> AsyncIterator[None]:
     worker = Worker(app.state.settings, database, services)
     app.state.worker = worker
-    async with _running(worker.run(), "worker"):
+    async with _running(worker.run(), "worker") as task:
         try:
             yield
         finally:
             await worker.stop()
+            await asyncio.wait({task}, timeout=app.state.settings.drain_seconds)
 
 
 @contextlib.asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(work, name=name)
     try:
-        yield
+        yield task
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -1,0 +1,229 @@
+"""The command line and a real server: what an operator does, with real sockets and signals."""
+
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from typer.testing import CliRunner, Result
+
+from app.cli import cli
+
+WAIT_SECONDS = 30.0
+AWS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": "eu-central-1",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(url: str, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLIPWAY_", "AWS_"))}
+    return kept | AWS | {"SLIPWAY_DATABASE_URL": url} | more
+
+
+@pytest.fixture
+def slipway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
+    """Run a command that ends by itself, in this process: starting one takes seconds."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+
+    def run(url: str, *arguments: str, **more: str) -> Result:
+        for name, value in environment(url, **more).items():
+            monkeypatch.setenv(name, value)
+        return CliRunner().invoke(cli, arguments)
+
+    yield run
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start `slipway …`; what still runs at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(url: str, *arguments: str, **more: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(url, **more),
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def wait_until_ready(process: subprocess.Popen[str], port: int) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.kill()
+    raise AssertionError(process.communicate())
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode in (0, -signal.SIGTERM)  # uvicorn ends by the signal that it got, once it has drained
+    assert "Traceback" not in errors, errors
+    return errors
+
+
+def test_serve_on_sqlite_from_nothing(start: Start, tmp_path: Path) -> None:
+    url, port = f"sqlite:///{tmp_path / 'new' / 'slipway.db'}", free_port()
+    process = start(url, "serve", "--port", str(port))
+    wait_until_ready(process, port)
+    _upload_without_an_end(port)
+    first = end(process)
+    key = re.search(r"^    (slw_\S+)$", first, re.MULTILINE)
+    assert key is not None
+    assert first.count(key[1]) == 1  # shown once, and not logged
+
+    port = free_port()
+    process = start(url, "serve", "--port", str(port), "--no-worker")
+    wait_until_ready(process, port)
+    answer = httpx.get(f"http://127.0.0.1:{port}/operations", headers={"Authorization": f"Bearer {key[1]}"})
+    assert answer.json() == {"items": [], "next_page_token": None}
+    assert "slw_" not in end(process)
+
+
+def _upload_without_an_end(port: int) -> None:
+    """A chunked body that never ends, without a key: refused at once, and the connection closed."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(
+            b"POST /operations/x/cancel HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+
+def test_chunked_bodies_over_the_limit(start: Start, sqlite_url: str) -> None:
+    port = free_port()
+    process = start(sqlite_url, "serve", "--port", str(port), "--no-worker", SLIPWAY_ADMIN_KEY="k" * 20)
+    wait_until_ready(process, port)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        head = f"POST /operations/x/cancel HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {'k' * 20}\r\n"
+        connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
+        chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+        sent = 0
+        try:
+            while sent < 64 * 1024 * 1024:
+                connection.sendall(chunk)
+                sent += len(chunk)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        assert sent < 32 * 1024 * 1024
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head.encode() + b"Content-Length: 99999999\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
+    end(process)
+
+
+def test_logs_of_a_server_are_json(start: Start, sqlite_url: str) -> None:
+    port = free_port()
+    process = start(sqlite_url, "serve", "--port", str(port), SLIPWAY_ADMIN_KEY="k" * 20)
+    wait_until_ready(process, port)
+    httpx.get(f"http://127.0.0.1:{port}/operations?secret=hunter2", headers={"X-Request-ID": "abc"})
+    errors = end(process)
+    lines = [json.loads(line) for line in errors.splitlines()]
+    line = next(line for line in lines if line["logger"] == "slipway.access")
+    assert (line["path"], line["status"], line["request_id"]) == ("/operations", 401, "abc")
+    assert "hunter2" not in errors
+    assert "k" * 20 not in errors
+
+
+def test_postgresql_is_migrated_by_hand(start: Start, slipway: Callable[..., Result], empty_postgres_url: str) -> None:
+    refused = slipway(empty_postgres_url, "serve", "--port", str(free_port()))
+    assert refused.exit_code == 1
+    assert "run `slipway migrate` first" in refused.stderr
+    assert slipway(empty_postgres_url, "worker").exit_code == 1
+
+    for _ in range(2):
+        done = slipway(empty_postgres_url, "migrate")
+        assert (done.exit_code, done.stdout) == (0, "")
+    port = free_port()
+    process = start(empty_postgres_url, "serve", "--port", str(port))
+    wait_until_ready(process, port)
+    end(process)
+    with psycopg.connect(empty_postgres_url) as connection:
+        assert connection.execute("SELECT count(*) FROM api_keys").fetchone() == (1,)
+
+
+def test_a_worker_ends_on_sigterm(start: Start, sqlite_url: str) -> None:
+    process = start(sqlite_url, "worker")
+    assert process.stderr is not None
+    assert any("the worker runs" in line for line in process.stderr)
+    end(process)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://me:hunter2@127.0.0.1:1/x", "cannot be used"),
+        ("mysql://me:hunter2@127.0.0.1/x", "not supported"),
+        ("nonsense", "SLIPWAY_DATABASE_URL"),
+        ("sqlite:////proc/none/x.db", "SLIPWAY_DATABASE_URL"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_told_in_a_sentence(
+    slipway: Callable[..., Result], url: str, said: str
+) -> None:
+    for command in (["serve"], ["migrate"]):
+        result = slipway(url, *command)
+        assert result.exit_code == 1
+        assert said in result.stderr
+        assert "hunter2" not in result.stderr
+
+
+@pytest.mark.parametrize(("name", "value"), [("SLIPWAY_LEASE_SECONDS", "-1"), ("SLIPWAY_LOG_LEVEL", "loud")])
+def test_wrong_settings_are_told_in_a_sentence(
+    slipway: Callable[..., Result], sqlite_url: str, name: str, value: str
+) -> None:
+    result = slipway(sqlite_url, "migrate", **{name: value})
+    assert result.exit_code == 1
+    assert name in result.stderr
+
+
+def test_help_lists_the_commands(slipway: Callable[..., Result], sqlite_url: str) -> None:
+    result = slipway(sqlite_url, "--help")
+    assert result.exit_code == 0
+    for command in ("serve", "worker", "migrate", "openapi", "localcloud", "demo"):
+        assert command in result.stdout
+    result = slipway(sqlite_url, "localcloud", "build")
+    assert result.exit_code == 1
+    assert "Kubernetes" in result.stderr
