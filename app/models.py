@@ -7,11 +7,20 @@ from app.db.base import metadata
 from app.engine.models import Operation, OperationDependency, OperationEvent, PollerLease, StackWatch
 from app.http.models import IdempotencyKey
 from app.nodegroups.models import Nodegroup
+from app.webhooks.models import (
+    CallbackSecret,
+    Webhook,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEvent,
+    WebhookSequence,
+)
 
 __all__ = [
     "Account",
     "Addon",
     "ApiKey",
+    "CallbackSecret",
     "Cluster",
     "IdempotencyKey",
     "Nodegroup",
@@ -21,5 +30,10 @@ __all__ = [
     "PollerLease",
     "Project",
     "StackWatch",
+    "Webhook",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEvent",
+    "WebhookSequence",
     "metadata",
 ]

@@ -17,6 +17,10 @@ class Settings(BaseSettings):
         description="sqlite:///… or postgresql://…",
     )
     admin_key: SecretStr | None = Field(default=None, description="The first admin key, sent as a bearer token.")
+    encryption_key: SecretStr | None = Field(
+        default=None, description="Encrypts secrets at rest; several, separated by commas: the first one encrypts."
+    )
+    encryption_key_file: Path | None = Field(default=None, description="A file that holds it.")
     log_level: str = "INFO"
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
 
@@ -28,6 +32,11 @@ class Settings(BaseSettings):
     poll_max_seconds: float = Field(default=30.0, gt=0)
     operation_retention_days: int = Field(default=90, ge=1)
     drain_seconds: float = Field(default=15.0, gt=0, description="How long SIGTERM waits for what is under way.")
+
+    heartbeat_seconds: float = Field(default=15.0, gt=0, description="How often an idle event stream says so.")
+    webhook_timeout_seconds: float = Field(default=20.0, gt=0, description="How long one delivery may take.")
+    webhook_max_inflight: int = Field(default=400, ge=1, description="Deliveries at once in one process.")
+    webhook_max_per_endpoint: int = Field(default=8, ge=1, description="Deliveries at once to one endpoint.")
 
     allow_http: bool = False
     allow_private_addresses: bool = False
