@@ -32,7 +32,10 @@ from app.gateways.aws.errors import AwsError, Throttled
 log = logging.getLogger(__name__)
 
 EVENTS_EVERY_SECONDS = 5.0
-LEASE_MARGIN_SECONDS = 15.0
+LEASE_SECONDS = 6.0
+"""How long after the end of a process another one polls in its place."""
+
+RENEW_SECONDS = 2.0
 GROWTH = 0.05
 """A stack that has been waited for T seconds is looked at every 5 % of T: the wait grows by a fortieth on average."""
 
@@ -86,6 +89,13 @@ class Poller:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Give the leases back, so that another process polls at once."""
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            async with self._database.write() as session:
+                await session.execute(delete(PollerLease).where(col(PollerLease.owner) == self._owner))
 
     def _start(self, key: Key) -> None:
         if key not in self._tasks:
@@ -111,8 +121,7 @@ class Poller:
                     slowdown=slowdown,
                 )
                 POLL_INTERVAL.labels(key[1]).set(pause)
-                await asyncio.sleep(pause)
-                if not await self._hold(key, pause):
+                if not await self._sleep_holding(key, pause):
                     continue
                 await self._poll_stacks(key)
                 if loop.time() - events_read >= EVENTS_EVERY_SECONDS:
@@ -145,9 +154,22 @@ class Poller:
             for watch, now in rows
         ]
 
-    async def _hold(self, key: Key, pause: float) -> bool:
+    async def _sleep_holding(self, key: Key, seconds: float) -> bool:
+        """Sleep with the lease of an account + region; False once another process has it."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while True:
+            if not await self._hold(key):
+                await asyncio.sleep(RENEW_SECONDS)
+                return False
+            left = end - loop.time()
+            if left <= 0:
+                return True
+            await asyncio.sleep(min(left, RENEW_SECONDS))
+
+    async def _hold(self, key: Key) -> bool:
         """Take or renew the lease of an account + region; False while another process has it."""
-        lease = utcnow(pause + LEASE_MARGIN_SECONDS)
+        lease = utcnow(LEASE_SECONDS)
         async with self._database.write() as session:
             dialect = sqlite if self._database.is_sqlite else postgresql
             taken = (

@@ -20,7 +20,7 @@ from app.db.types import utcnow
 from app.http.errors import IdempotencyInProgressError, IdempotencyKeyReusedError, InvalidIdempotencyKeyError
 from app.http.models import IdempotencyKey
 
-LAPSE_SECONDS = 60.0
+LAPSE_SECONDS = 15.0
 RETENTION_SECONDS = 48 * 3600.0
 """The contract promises 24 hours."""
 
