@@ -25,7 +25,7 @@ from app.engine.claims import event_values
 from app.engine.metrics import POLL_INTERVAL, POLLS, WATCHED
 from app.engine.models import Operation, OperationEvent, PollerLease, StackWatch
 from app.engine.results import insert_new
-from app.engine.stack_events import stack_event
+from app.engine.stack_events import since, stack_event
 from app.gateways.aws.cloudformation import CloudFormation
 from app.gateways.aws.errors import AwsError, Throttled
 
@@ -214,14 +214,15 @@ class Poller:
             operation = await session.get(Operation, watch.operation_id)
             if operation is None:
                 return
-            news = [stack_event(event) for event in events]
+            news = [stack_event(event) for event in since(events, operation.started_at)]
             rows = [
                 event_values(
                     operation, type=new.type, message=new.message, data=new.data, source_id=new.source_id, at=new.at
                 )
                 for new in news
             ]
-            await insert_new(session, OperationEvent, rows)
+            if rows:
+                await insert_new(session, OperationEvent, rows)
             await session.execute(
                 update(StackWatch)
                 .where(col(StackWatch.operation_id) == watch.operation_id, col(StackWatch.stack_id) == watch.stack_id)

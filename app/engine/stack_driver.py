@@ -11,7 +11,7 @@ from typing import Any
 
 from app.core.failure import Failure
 from app.engine.contract import Cancelled, Context, Fail, TransientError, Wait
-from app.engine.stack_events import stack_event
+from app.engine.stack_events import since, stack_event
 from app.gateways.aws.cloudformation import CloudFormation
 from app.gateways.aws.errors import AlreadyExists, Conflict, InvalidRequest, NotFound
 from app.gateways.aws.root_cause import failure_of
@@ -268,8 +268,7 @@ class StackDriver:
     async def _record_events(self, stack: Stack) -> list[StackEvent]:
         """Keep the stack's events of this operation with the operation; return all that the stack has."""
         events = await self._cloudformation.events(stack.id)
-        began = self._context.operation.started_at
-        recent = [event for event in events if began is None or event.at >= began.replace(microsecond=0)]
+        recent = since(events, self._context.operation.started_at)
         failed_before = stack.status in ONLY_DELETABLE and self._state.get("intent") != "create"
         self._context.events.extend(stack_event(event) for event in (events if failed_before else recent))
         return events

@@ -1,7 +1,18 @@
 """A CloudFormation event in the form in which operations keep it."""
 
+from collections.abc import Iterable
+from datetime import datetime
+
 from app.engine.contract import NewEvent
 from app.gateways.aws.stack import StackEvent
+
+
+def since(events: Iterable[StackEvent], began: datetime | None) -> list[StackEvent]:
+    """Return the events of an operation that began at `began` (None: all): a stack remembers those before it too.
+
+    To the second, because AWS's clock and the database's are two.
+    """
+    return [event for event in events if began is None or event.at >= began.replace(microsecond=0)]
 
 
 def stack_event(event: StackEvent) -> NewEvent:
