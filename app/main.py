@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
-from app import models  # noqa: F401 - SQLAlchemy must know every table
+from app import aws_problems, models  # noqa: F401 - SQLAlchemy must know every table
 from app.access.service import Access
 from app.api import include_routers
 from app.core.settings import Settings
@@ -47,6 +47,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> FastAPI:
     app.state.with_worker = with_worker
     include_routers(app)
     problems.install(app)
+    aws_problems.install(app)
     app.add_middleware(RequestContext)
     _document_once(app)
     return app

@@ -71,15 +71,21 @@ class NodegroupDirectory:
         self.retry = service.retry
         self.taints = service.taints
         self.any_active = service.any_active
+        self.coming = service.coming
 
     def parse(self, raw: Sequence[dict[str, Any]], cluster: str) -> list[NodegroupSpec]:
         """Check the node groups of a cluster spec."""
         return nodegroups.parse(raw, cluster)
 
-    async def check(self, cloud: Cloud, specs: Sequence[NodegroupSpec], cluster: ClusterSpec) -> None:
+    async def check(
+        self, cloud: Cloud, specs: Sequence[NodegroupSpec], cluster: ClusterSpec, facts: dict[str, Any]
+    ) -> None:
         """Ask AWS what can be known before anything begins."""
-        pointers = [f"/nodegroups/{index}" for index in range(len(specs))]
-        await nodegroups_live.check(cloud, specs, vpc_id=cluster.network.vpc_id, pointers=pointers)
+        zones = facts.get("zones") or facts.get("subnet_zones", {}).values()
+        for index, spec in enumerate(specs):
+            await nodegroups_live.check(
+                cloud, spec, vpc_id=cluster.network.vpc_id, zones=zones, pointer=f"/nodegroups/{index}"
+            )
 
     async def begin_create(
         self,
@@ -101,8 +107,8 @@ class NodegroupDirectory:
 
 
 def _view(cluster: Cluster) -> ClusterView:
-    network = cluster.spec["network"]
-    given = network["subnets"] or {"public": [], "private": []}
+    # What AWS has, except while it is being changed: nodes come after that.
+    spec = cluster.spec if cluster.phase in ("creating", "updating") else cluster.applied_spec
     return ClusterView(
         id=cluster.id,
         name=cluster.name,
@@ -110,11 +116,10 @@ def _view(cluster: Cluster) -> ClusterView:
         account_id=cluster.account_id,
         region=cluster.region,
         phase=cluster.phase,
-        version=cluster.spec["version"],
-        ip_family=network["ip_family"],
+        version=spec["version"],
+        ip_family=spec["network"]["ip_family"],
         outputs=cluster.outputs,
         facts=cluster.facts,
-        given_subnet_ids=(*given["public"], *given["private"]),
     )
 
 

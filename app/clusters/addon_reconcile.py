@@ -5,18 +5,19 @@ from typing import ClassVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clusters import repository
-from app.clusters.models import Addon
+from app.clusters.live import default_addon_version
+from app.clusters.models import WAITING, Addon
 from app.clusters.ports import Nodegroups
-from app.clusters.reconcile import may_replace
 from app.clusters.render import addon_stack
 from app.core.failure import Failure
 from app.db.session import Database
 from app.engine.contract import Cancelled, Context, Done, Ending, Fail, Outcome, Reconciler, Wait
 from app.engine.models import Operation
 from app.engine.stack_driver import StackDriver
-from app.gateways.aws.cloud import Clouds
+from app.gateways.aws.cloud import Cloud, Clouds
+from app.operations.replacement import may_replace
 from app.operations.transitions import settle
-from app.stacks.addon import addon_stack_name
+from app.stacks.addon import addon_stack_name, needs_toleration
 from app.stacks.taints import unavoidable
 
 
@@ -59,12 +60,23 @@ class AddonReconciler(Reconciler):
                 )
             )
         if unavoidable(taints):
-            context.warn(f"Every node group is tainted: addon {addon.name} got tolerations for their taints.")
+            context.warn(_taint_warning(addon.name))
+        if operation.kind == "addon.update" and not addon.spec.get("version"):
+            addon.facts = await self._default_version(context, cloud, addon, str(cluster.applied_spec["version"]))
         result = await driver.ensure(addon_stack(addon, cluster, taints), may_replace=may_replace)
         if isinstance(result, Wait | Fail):
             return result
         context.data["outputs"] = {"arn": result.outputs.get("Arn")}
         return Done()
+
+    @staticmethod
+    async def _default_version(context: Context, cloud: Cloud, addon: Addon, version: str) -> dict[str, str]:
+        """Return EKS's default version for the cluster's: CloudFormation moves no addon whose template omits it."""
+        if "facts" not in context.data:
+            default = await default_addon_version(cloud, addon.name, version)
+            context.data["facts"] = {"version": default} if default else {}
+        facts: dict[str, str] = context.data["facts"]
+        return facts
 
     async def settle(self, session: AsyncSession, operation: Operation, ending: Ending) -> None:
         """Write phase, conditions and outputs into the addon's row; a cancelled create leaves it waiting."""
@@ -72,4 +84,10 @@ class AddonReconciler(Reconciler):
         settle(addon, operation, ending, usable=operation.input.get("usable", False))
         if operation.kind == "addon.create" and ending == "cancelled" and not operation.superseded:
             addon.deleted_at = None
-            addon.phase = "creating"
+            addon.phase = WAITING
+
+
+def _taint_warning(name: str) -> str:
+    if needs_toleration(name):
+        return f"Every node group is tainted: addon {name} got tolerations for their taints."
+    return f"Every node group is tainted, and Slipway does not know how addon {name} is told to tolerate that."

@@ -6,11 +6,12 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clusters import repository
-from app.clusters.models import Addon, Cluster
+from app.clusters.models import WAITING, Addon, Cluster
 from app.core.caller import Caller
 from app.core.ids import new_id
 from app.engine.models import Operation
 from app.operations import repository as operations
+from app.operations.errors import NotRetryableError, OperationInProgressError
 from app.operations.service import Ledger, Needs, Plan, Target
 
 
@@ -36,7 +37,7 @@ class AddonService:
                 name=spec["name"],
                 cluster_id=cluster.id,
                 spec=spec,
-                phase="creating",
+                phase=WAITING,
             )
             for spec in specs
         ]
@@ -55,21 +56,37 @@ class AddonService:
     ) -> list[Operation]:
         """Begin to install every addon that is not installed and that nothing installs yet, after `needs`."""
         addons = await repository.addons_of(session, [cluster.id])
-        missing = [addon for addon in addons if addon.phase in ("creating", "failed")]
+        missing = [addon for addon in addons if addon.phase in (WAITING, "failed")]
         live = {row.resource_id for row in await operations.live_of_many(session, [addon.id for addon in missing])}
         begun = []
         for addon in missing:
             if addon.id not in live:
                 addon.phase = "creating"
-                plan = Plan(
-                    "addon.create",
-                    ("create_stack",),
-                    {"generation": addon.generation, "usable": False},
-                    needs=needs,
-                    parent_id=parent_id,
-                )
+                data = {"usable": False}
+                plan = Plan("addon.create", ("create_stack",), data, needs=needs, parent_id=parent_id)
                 begun.append(await self._ledger.begin(session, caller, target_of(addon), plan))
         return begun
+
+    async def differ(self, session: AsyncSession, cluster: Cluster, specs: Sequence[dict[str, Any]]) -> bool:
+        """Tell whether the addons there are, are not those that a spec asks for (or not brought to it yet).
+
+        Raises:
+            OperationInProgressError: one that would have to change is being changed.
+        """
+        present = {addon.name: addon for addon in await repository.addons_of(session, [cluster.id])}
+        wanted = {spec["name"]: spec for spec in specs}
+        changed = [
+            addon
+            for addon in present.values()
+            if _must_change(addon, wanted.get(addon.name)) and (addon.phase != "deleting" or addon.name in wanted)
+        ]
+        for live in await operations.live_of_many(session, [addon.id for addon in changed]):
+            # A create that waits takes the new spec up, and one that runs can only be taken away.
+            if live.kind != "addon.create" or (live.status != "pending" and live.resource_name in wanted):
+                raise OperationInProgressError(
+                    f"{live.kind} {live.id} is {live.status} on addon {live.resource_name!r}.", operation_id=live.id
+                )
+        return bool(changed) or not wanted.keys() <= present.keys()
 
     async def change(
         self,
@@ -78,20 +95,28 @@ class AddonService:
         cluster: Cluster,
         specs: Sequence[dict[str, Any]],
         *,
-        after: Operation,
-        parent: Operation | None,
+        needs: Sequence[Needs],
+        parent_id: str | None,
     ) -> None:
-        """Begin what leads from the addons there are to those that a spec asks for, after the cluster's own update."""
+        """Begin what leads from the addons there are to those that a spec asks for; new ones are left waiting."""
         present = {addon.name: addon for addon in await repository.addons_of(session, [cluster.id])}
         wanted = {spec["name"]: spec for spec in specs}
-        needs, parent_id = [Needs(after.id)], parent.id if parent else None
         await self.add(session, cluster, [spec for name, spec in wanted.items() if name not in present])
         for name, addon in present.items():
             if name not in wanted:
                 await self._remove(session, caller, addon, needs=needs, parent_id=parent_id)
-            elif wanted[name] != addon.spec:
+            elif _must_change(addon, wanted[name]):
                 await self._update(session, caller, addon, wanted[name], needs=needs, parent_id=parent_id)
-        await self.begin_waiting(session, caller, cluster, needs=needs, parent_id=parent_id)
+
+    async def follow_upgrade(self, session: AsyncSession, caller: Caller, cluster: Cluster, upgrade: Operation) -> None:
+        """After an upgrade of the cluster, bring addons without a version of their own to EKS's default for it."""
+        addons = await repository.addons_of(session, [cluster.id])
+        live = {row.resource_id for row in await operations.live_of_many(session, [addon.id for addon in addons])}
+        for addon in addons:
+            if addon.phase == "active" and addon.id not in live and not addon.spec.get("version"):
+                addon.phase = "updating"
+                plan = Plan("addon.update", ("update_stack",), {"usable": True}, needs=[Needs(upgrade.id)])
+                await self._ledger.begin(session, caller, target_of(addon), plan)
 
     async def begin_delete(
         self, session: AsyncSession, caller: Caller, cluster: Cluster, *, needs: Sequence[Needs], parent_id: str
@@ -104,14 +129,23 @@ class AddonService:
         """Tell whether what runs can be stopped."""
         return operation.kind == "addon.create"
 
-    async def retry(self, session: AsyncSession, caller: Caller, operation: Operation) -> Operation:
-        """Begin a failed operation again."""
+    async def retry(
+        self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str | None = None
+    ) -> Operation:
+        """Begin a failed operation again.
+
+        Raises:
+            NotRetryableError: the addon is gone with its cluster.
+        """
         addon = await session.get_one(Addon, operation.resource_id, with_for_update=True)
+        if addon.deleted_at is not None:
+            raise NotRetryableError(f"Addon {addon.name!r} is gone.")
         addon.phase = {"addon.create": "creating", "addon.update": "updating"}.get(operation.kind, "deleting")
         plan = Plan(
             operation.kind,
             [step["name"] for step in operation.steps],
             {**operation.input, "force": operation.kind == "addon.delete"},
+            parent_id=parent_id,
             retry_of=operation.id,
         )
         return await self._ledger.begin(session, caller, target_of(addon), plan)
@@ -126,23 +160,32 @@ class AddonService:
         needs: Sequence[Needs],
         parent_id: str | None,
     ) -> None:
-        addon.spec = spec
-        addon.generation += 1
+        if addon.spec != spec:
+            addon.spec = spec
+            addon.generation += 1
         if addon.phase != "active":
-            return  # not installed yet: `begin_waiting` installs it with the new spec
+            return  # not installed yet: whatever installs it takes the new spec
         addon.phase = "updating"
-        data = {"generation": addon.generation, "usable": True}
-        plan = Plan("addon.update", ("update_stack",), data, needs=needs, parent_id=parent_id)
+        plan = Plan("addon.update", ("update_stack",), {"usable": True}, needs=needs, parent_id=parent_id)
         await self._ledger.begin(session, caller, target_of(addon), plan)
 
     async def _remove(
         self, session: AsyncSession, caller: Caller, addon: Addon, *, needs: Sequence[Needs], parent_id: str | None
     ) -> Operation:
         live = await operations.live_of(session, addon.id)
+        if live is not None and live.kind == "addon.delete":
+            return live
         if live is not None and live.kind == "addon.create":
             await self._ledger.supersede(session, live)
             needs = [*needs, Needs(live.id, "end")]
         addon.phase = "deleting"
-        data = {"usable": False, "force": False}
+        data = {"usable": True, "force": False}  # one that could not be deleted is still there, and wanted no more
         plan = Plan("addon.delete", ("delete_stack",), data, needs=needs, parent_id=parent_id)
         return await self._ledger.begin(session, caller, target_of(addon), plan)
+
+
+def _must_change(addon: Addon, wanted: dict[str, Any] | None) -> bool:
+    """Tell whether an addon is not what is wanted: another spec, gone, or its last update did not succeed."""
+    unsynced = addon.phase in ("active", "failed") and addon.observed_generation != addon.generation
+    unsynced = unsynced or addon.phase == "deleting"
+    return wanted is None or wanted != addon.spec or unsynced

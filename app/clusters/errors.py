@@ -1,6 +1,6 @@
 """Errors of clusters."""
 
-from app.core.errors import ConflictError, InvalidError, NotFoundError
+from app.core.errors import ConflictError, NotFoundError
 
 
 class ClusterNotFoundError(NotFoundError):
@@ -14,20 +14,6 @@ class ClusterExistsError(ConflictError):
 
     code = "cluster_exists"
     title = "The name is in use"
-
-
-class AmbiguousNameError(ConflictError):
-    """More than one cluster has that name (in other accounts or regions); `ids` names them."""
-
-    code = "ambiguous_name"
-    title = "The name is not unique"
-
-
-class ImmutableFieldError(InvalidError):
-    """AWS could only replace the cluster to change that."""
-
-    code = "immutable_field"
-    title = "The field cannot be changed"
 
 
 class DeletionProtectedError(ConflictError):

@@ -6,12 +6,18 @@ from typing import Any, TypeVar
 
 from app.clusters.clusterconfig import Expectation
 from app.clusters.errors import ClusterExistsError
+from app.clusters.models import Cluster
+from app.clusters.render import cluster_stack
 from app.clusters.schemas import ClusterSpec
 from app.core.errors import FieldError, InvalidError
 from app.gateways.aws.cloud import Cloud
 from app.gateways.aws.ec2 import Subnet
 
 T = TypeVar("T")
+Facts = dict[str, Any]
+
+PLACEHOLDER_ID = "clu_00000000000000000000000000"
+PLACEHOLDER_ROLE = "arn:aws:iam::000000000000:role/placeholder"
 
 KEEP_SECONDS = 600.0
 """How long versions and zones are remembered; they change a few times a year."""
@@ -34,12 +40,18 @@ class LiveChecks:
         return names, next((version.version for version in found if version.is_default), names[0])
 
     async def creation(
-        self, cloud: Cloud, spec: ClusterSpec, expectations: Sequence[Expectation] = ()
-    ) -> tuple[ClusterSpec, dict[str, Any]]:
+        self, cloud: Cloud, spec: ClusterSpec, expectations: Sequence[Expectation] = (), *, again: bool = False
+    ) -> tuple[ClusterSpec, Facts]:
         """Check a spec against AWS; return it with its version, and the facts that its template needs.
 
+        Args:
+            cloud: Where the cluster is to be.
+            spec: What is asked for.
+            expectations: What the caller's document says of the VPC that it names.
+            again: An earlier create failed; what AWS has of that name may be its remains.
+
         Raises:
-            InvalidError: AWS does not have what it names, with pointers.
+            InvalidError: AWS does not have what it names, or no template can say that; with pointers.
             ClusterExistsError: AWS has a cluster of that name.
             AwsError: AWS could not be asked.
         """
@@ -48,14 +60,31 @@ class LiveChecks:
         if version not in names:
             detail = f"EKS does not offer {version} for new clusters in {cloud.region}; it offers {', '.join(names)}"
             raise InvalidError("The version is not supported.", [FieldError("/version", detail)])
-        if await cloud.eks.describe_cluster(spec.name) is not None:
+        if not again and await cloud.eks.describe_cluster(spec.name) is not None:
             raise ClusterExistsError(f"AWS has a cluster named {spec.name!r} in {spec.region} that is not Slipway's.")
         if spec.network.vpc_id:
-            await _check_vpc(cloud, spec, expectations)
-            facts: dict[str, Any] = {}
+            facts = await _check_vpc(cloud, spec, expectations)
         else:
             facts = await self._zones(cloud, spec)
-        return spec.model_copy(update={"version": version}), facts
+        spec = spec.model_copy(update={"version": version})
+        cluster_stack(PLACEHOLDER_ID, spec, {**facts, "slipway_role_arn": PLACEHOLDER_ROLE})
+        return spec, facts
+
+    async def change(self, cloud: Cloud, cluster: Cluster, spec: ClusterSpec) -> tuple[ClusterSpec, Facts | None]:
+        """Check the spec that a cluster shall be brought to; return it with its version.
+
+        A cluster that never came to be is laid out anew: for it, and only for it, the facts are returned, too.
+
+        Raises:
+            InvalidError: AWS does not have what it names, or does not take that version.
+            AwsError: AWS could not be asked.
+        """
+        if not cluster.observed_generation:
+            return await self.creation(cloud, spec, again=True)
+        before = str(cluster.applied_spec["version"])
+        if spec.version not in (None, before):
+            await self.upgrade(cloud, before, str(spec.version))
+        return spec.model_copy(update={"version": spec.version or before}), None
 
     async def upgrade(self, cloud: Cloud, before: str, after: str) -> None:
         """Check that AWS takes a cluster from one version to another: to the next minor, never back.
@@ -75,7 +104,7 @@ class LiveChecks:
             return
         raise InvalidError("The version cannot be reached.", [FieldError("/version", detail)])
 
-    async def _zones(self, cloud: Cloud, spec: ClusterSpec) -> dict[str, Any]:
+    async def _zones(self, cloud: Cloud, spec: ClusterSpec) -> Facts:
         available = [zone.name for zone in await self._keep(cloud, "zones", cloud.ec2.availability_zones)]
         asked = spec.network.zones
         if isinstance(asked, list):
@@ -108,7 +137,7 @@ class LiveChecks:
         return value
 
 
-async def _check_vpc(cloud: Cloud, spec: ClusterSpec, expectations: Sequence[Expectation]) -> None:
+async def _check_vpc(cloud: Cloud, spec: ClusterSpec, expectations: Sequence[Expectation]) -> Facts:
     network = spec.network
     assert network.vpc_id is not None  # noqa: S101 - the schema ties
     assert network.subnets is not None  # noqa: S101 - both together
@@ -136,6 +165,7 @@ async def _check_vpc(cloud: Cloud, spec: ClusterSpec, expectations: Sequence[Exp
     ]
     if errors:
         raise InvalidError("The network cannot be used.", errors)
+    return {"subnet_zones": {subnet.id: subnet.zone for subnet in found.values()}}
 
 
 def _subnet_problem(subnet: Subnet | None, subnet_id: str, vpc_id: str) -> str | None:
@@ -144,3 +174,9 @@ def _subnet_problem(subnet: Subnet | None, subnet_id: str, vpc_id: str) -> str |
     if subnet.vpc_id != vpc_id:
         return f"{subnet_id} is in {subnet.vpc_id}, not in {vpc_id}"
     return None
+
+
+async def default_addon_version(cloud: Cloud, name: str, cluster_version: str) -> str | None:
+    """Return the version of an addon that EKS takes by default for a Kubernetes version; None if it names none."""
+    versions = await cloud.eks.addon_versions(name, cluster_version)
+    return next((version.version for version in versions if version.is_default), None)

@@ -4,6 +4,9 @@ from sqlmodel import Field
 
 from app.db.base import ResourceColumns, live_unique_index
 
+WAITING = "waiting"
+"""Phase of an addon that waits for the cluster's first node group: no operation installs it yet."""
+
 
 class Cluster(ResourceColumns, table=True):
     """An EKS cluster: its desired spec and what was observed of it."""

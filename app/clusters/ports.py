@@ -28,7 +28,7 @@ class Nodegroups(Protocol):
         """Check the node groups of a cluster spec; raises InvalidError with pointers below `/nodegroups`."""
         ...
 
-    async def check(self, cloud: Cloud, specs: Sequence[Any], cluster: ClusterSpec) -> None:
+    async def check(self, cloud: Cloud, specs: Sequence[Any], cluster: ClusterSpec, facts: dict[str, Any]) -> None:
         """Ask AWS what can be known before anything begins; raises InvalidError likewise."""
         ...
 
@@ -46,6 +46,10 @@ class Nodegroups(Protocol):
 
     async def retry(self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str) -> Operation:
         """Begin a failed operation of a node group again."""
+        ...
+
+    async def coming(self, session: AsyncSession, cluster_id: str) -> list[str]:
+        """Return the operations that create or change node groups of a cluster now."""
         ...
 
     async def taints(self, session: AsyncSession, cluster_id: str) -> list[list[Taint]]:

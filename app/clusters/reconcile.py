@@ -5,25 +5,21 @@ from typing import Any, ClassVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clusters import repository
+from app.clusters.live import default_addon_version
 from app.clusters.models import Cluster
 from app.clusters.render import cluster_outputs, cluster_stack, network_facts
 from app.clusters.schemas import ClusterSpec
-from app.clusters.update_groups import stages_of_update
+from app.clusters.update_groups import LAST, stages_of_create, stages_of_update
+from app.db.base import APPLIED
 from app.db.session import Database
 from app.engine.contract import Advance, Cancelled, Context, Done, Ending, Fail, Outcome, Reconciler, Wait
 from app.engine.models import Operation
 from app.engine.stack_driver import StackDriver
 from app.gateways.aws.cloud import Cloud, Clouds
 from app.gateways.aws.logs import control_plane_log_group
-from app.gateways.aws.stack import Change, Stack
+from app.operations.replacement import may_replace
 from app.operations.transitions import settle
-from app.stacks.cluster import cluster_stack_name
-from app.stacks.template import REPLACEABLE_TYPES
-
-
-def may_replace(change: Change) -> bool:
-    """Tell whether a change set may replace a resource though nobody asked for it."""
-    return change.type in REPLACEABLE_TYPES
+from app.stacks.cluster import FIRST_ADDONS, cluster_stack_name
 
 
 class ClusterReconciler(Reconciler):
@@ -48,10 +44,28 @@ class ClusterReconciler(Reconciler):
     async def _cloud(self, context: Context) -> Cloud:
         return await self._clouds.of(context.operation.account_id, context.operation.region)
 
-    @staticmethod
-    def _found(context: Context, stack: Stack, facts: dict[str, Any]) -> None:
-        context.data["outputs"] = cluster_outputs(dict(stack.outputs))
-        context.data["facts"] = {**facts, **network_facts(dict(stack.outputs)), "stack_id": stack.id}
+    async def _bring(
+        self,
+        context: Context,
+        cloud: Cloud,
+        cluster: Cluster,
+        facts: dict[str, Any],
+        stages: list[tuple[str, dict[str, Any]]],
+    ) -> Outcome:
+        """Bring the stack to the next stage; what has been reached is kept, also if a later stage fails."""
+        done = context.data.get("done", 0)
+        step, document = stages[done]
+        context.step(step)
+        spec = ClusterSpec.model_validate(document)
+        driver = StackDriver(context, cloud.cloudformation, key=step)
+        result = await driver.ensure(cluster_stack(cluster.id, spec, facts), may_replace=may_replace)
+        if isinstance(result, Wait | Fail):
+            return result
+        outputs = dict(result.outputs)
+        context.data["outputs"] = cluster_outputs(outputs)
+        context.data["facts"] = {**facts, **network_facts(outputs, facts), "stack_id": result.id, APPLIED: document}
+        context.data["done"] = done + 1
+        return Done() if done + 1 == len(stages) else Advance("stack")
 
 
 class CreateCluster(ClusterReconciler):
@@ -62,21 +76,14 @@ class CreateCluster(ClusterReconciler):
     async def reconcile(self, context: Context) -> Outcome:
         """Do the one next thing."""
         cluster, cloud = await self._cluster(context), await self._cloud(context)
-        if context.operation.cancel_requested:
+        if context.operation.cancel_requested and not context.data.get("done"):
             return await self._cancel(context, cluster, cloud)
-        spec = ClusterSpec.model_validate(cluster.spec)
         if context.phase == "begin":
             context.step("prepare")
+            spec = ClusterSpec.model_validate(cluster.spec)
             context.data["facts"] = await self._prepare(cluster, spec, cloud)
             return Advance("stack")
-        context.step("create_stack")
-        facts = context.data["facts"]
-        driver = StackDriver(context, cloud.cloudformation)
-        result = await driver.ensure(cluster_stack(cluster.id, spec, facts), may_replace=may_replace)
-        if isinstance(result, Wait | Fail):
-            return result
-        self._found(context, result, facts)
-        return Done()
+        return await self._bring(context, cloud, cluster, context.data["facts"], stages_of_create(cluster.spec))
 
     async def _prepare(self, cluster: Cluster, spec: ClusterSpec, cloud: Cloud) -> dict[str, Any]:
         """Find out what the template needs, and make the log group, which is not in the stack: EKS writes it again."""
@@ -92,12 +99,11 @@ class CreateCluster(ClusterReconciler):
     async def _cancel(self, context: Context, cluster: Cluster, cloud: Cloud) -> Outcome:
         if context.operation.superseded:
             return Cancelled()
-        driver = StackDriver(context, cloud.cloudformation)
+        driver = StackDriver(context, cloud.cloudformation, key="create_stack")
         result = await driver.remove(cluster_stack_name(cluster.id, cluster.name), force=True)
         if result is not None:
             return result
-        if cluster.spec["logging"]["types"]:
-            await cloud.logs.delete_log_group(control_plane_log_group(cluster.name))
+        await cloud.logs.delete_log_group(control_plane_log_group(cluster.name))
         return Cancelled()
 
 
@@ -110,34 +116,30 @@ class UpdateCluster(CreateCluster):
         """Do the one next thing."""
         cluster, cloud = await self._cluster(context), await self._cloud(context)
         if not cluster.observed_generation:
-            if context.operation.cancel_requested:
-                return await self._cancel_creation(context, cluster, cloud)
             return await super().reconcile(context)
         stages = stages_of_update(context.operation.input["before"], cluster.spec)
-        done = context.data.get("done", 0)
-        step, document = stages[done]
+        step, document = stages[context.data.get("done", 0)]
         context.step(step)
-        driver = StackDriver(context, cloud.cloudformation, key=step)
         if context.operation.cancel_requested:
+            driver = StackDriver(context, cloud.cloudformation, key=step)
             taken_back = await driver.cancel_update(cluster_stack_name(cluster.id, cluster.name))
             if taken_back is not None:
                 return taken_back
             if not context.data.get(step):
                 return Cancelled()
-        spec = ClusterSpec.model_validate(document)
         if step == "update_logging" and step not in context.data:
-            await self._prepare_logs(cluster, spec, cloud)
-        result = await driver.ensure(cluster_stack(cluster.id, spec, cluster.facts), may_replace=may_replace)
-        if isinstance(result, Wait | Fail):
-            return result
-        self._found(context, result, cluster.facts)
-        context.data["done"] = done + 1
-        return Done() if done + 1 == len(stages) else Advance("stack")
+            await self._prepare_logs(cluster, ClusterSpec.model_validate(document), cloud)
+        facts = {**cluster.facts, **context.data.get("facts", {})}
+        if step == LAST and context.operation.input["version_change"] and step not in context.data:
+            facts["addon_versions"] = await self._addon_versions(cloud, document["version"])
+            context.data["facts"] = facts
+        return await self._bring(context, cloud, cluster, facts, stages)
 
-    async def _cancel_creation(self, context: Context, cluster: Cluster, cloud: Cloud) -> Outcome:
-        driver = StackDriver(context, cloud.cloudformation)
-        result = await driver.remove(cluster_stack_name(cluster.id, cluster.name), force=True)
-        return Cancelled() if result is None else result
+    @staticmethod
+    async def _addon_versions(cloud: Cloud, version: str) -> dict[str, str]:
+        """Return EKS's default versions of the stack's addons: CloudFormation moves none that the template omits."""
+        found = {name: await default_addon_version(cloud, name, version) for name in FIRST_ADDONS}
+        return {name: default for name, default in found.items() if default}
 
     async def _prepare_logs(self, cluster: Cluster, spec: ClusterSpec, cloud: Cloud) -> None:
         name = control_plane_log_group(cluster.name)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.clusters.models import Addon, Cluster
-from app.clusters.schemas import ClusterSpec
+from app.clusters.schemas import AddonSpec, ClusterSpec
 from app.stacks.addon import POD_IDENTITIES, AddonInput, addon_template, tolerating
 from app.stacks.addon import AddonSpec as StackAddon
 from app.stacks.cluster import FIRST_ADDONS, Access, ClusterInput, Encryption, Endpoints, cluster_template
@@ -22,7 +22,11 @@ def cluster_stack(cluster_id: str, spec: ClusterSpec, facts: dict[str, Any]) -> 
     Args:
         cluster_id: `clu_…`.
         spec: What is asked for.
-        facts: `zones` (names, for a VPC that is made), `control_plane_zone`, `slipway_role_arn`, `bootstrap_creator`.
+        facts: `zones` (names, for a VPC that is made), `control_plane_zone`, `slipway_role_arn`, `bootstrap_creator`,
+            `addon_versions` (of `vpc-cni` and `kube-proxy` where the spec names none, once an upgrade moved them).
+
+    Raises:
+        InvalidError: No template can say that; pointers are the spec's.
     """
     return cluster_template(
         ClusterInput(
@@ -44,14 +48,19 @@ def cluster_stack(cluster_id: str, spec: ClusterSpec, facts: dict[str, Any]) -> 
             support_type=spec.upgrade_policy,
             zonal_shift=spec.zonal_shift,
             with_oidc=spec.access.oidc,
-            first_addons=tuple(
-                StackAddon(addon.name, addon.version, addon.configuration)
-                for addon in spec.addons or ()
-                if addon.name in FIRST_ADDONS
-            ),
+            first_addons=_first_addons(spec, facts.get("addon_versions", {})),
             tags=spec.tags,
         )
     )
+
+
+def _first_addons(spec: ClusterSpec, versions: dict[str, str]) -> tuple[StackAddon, ...]:
+    given = {addon.name: addon for addon in spec.addons or ()}
+    found = []
+    for name in FIRST_ADDONS:
+        addon = given.get(name) or AddonSpec(name=name)
+        found.append(StackAddon(name, addon.version or versions.get(name), addon.configuration))
+    return tuple(found)
 
 
 def _network(spec: ClusterSpec, facts: dict[str, Any]) -> Network:
@@ -83,7 +92,7 @@ def addon_stack(addon: Addon, cluster: Cluster, taints: Sequence[Sequence[Taint]
             cluster_name=cluster.name,
             addon=StackAddon(
                 addon.name,
-                addon.spec.get("version"),
+                addon.spec.get("version") or addon.facts.get("version"),
                 configuration,
                 pod_identities=(identity,) if identity else (),
             ),
@@ -106,13 +115,18 @@ def cluster_outputs(outputs: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def network_facts(outputs: dict[str, str]) -> dict[str, Any]:
-    """Return what node groups need to know of the cluster's network."""
-    return {
-        "public_subnet_ids": _split(outputs.get("PublicSubnetIds")),
-        "private_subnet_ids": _split(outputs.get("PrivateSubnetIds")),
+def network_facts(outputs: dict[str, str], facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what node groups need to know of the cluster's network, from its stack's outputs and earlier facts."""
+    public, private = _split(outputs.get("PublicSubnetIds")), _split(outputs.get("PrivateSubnetIds"))
+    found: dict[str, Any] = {
+        "public_subnet_ids": public,
+        "private_subnet_ids": private,
         "node_subnet_ids": _split(outputs.get("NodeSubnetIds")),
     }
+    if "zones" in facts:  # a VPC of our own: each zone has a subnet of both kinds, in order
+        zones = [*facts["zones"], *filter(None, [facts.get("control_plane_zone")])]
+        found["subnet_zones"] = {**dict(zip(public, zones, strict=True)), **dict(zip(private, zones, strict=True))}
+    return found
 
 
 def _split(value: str | None) -> list[str]:

@@ -6,9 +6,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.clusters.errors import AmbiguousNameError, ClusterNotFoundError
+from app.clusters.errors import ClusterNotFoundError
 from app.clusters.models import Addon, Cluster
 from app.db import resources
+from app.operations.errors import AmbiguousNameError
 
 
 async def get(session: AsyncSession, project_id: str, reference: str, *, lock: bool = False) -> Cluster:

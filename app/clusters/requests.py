@@ -8,7 +8,9 @@ from app.clusters.clusterconfig import Expectation, translate
 from app.clusters.schemas import ClusterCreate, ClusterSpec
 from app.core.documents import parse_yaml
 from app.core.errors import FieldError, InvalidError
+from app.core.merge_patch import merge_patch
 from app.core.validation import validate
+from app.stacks.template import refuse_dynamic_references
 
 ORIGINAL = "original:"
 """Marks a pointer that is one of the caller's own document already."""
@@ -64,12 +66,25 @@ def read_request(document: Any) -> ClusterRequest:
         InvalidError: with pointers into the caller's document.
     """
     if isinstance(document, bytes):
-        return _clusterconfig(parse_yaml(document))
+        document = parse_yaml(document)
+        refuse_dynamic_references(document)
+        return _clusterconfig(document)
+    refuse_dynamic_references(document)
     if isinstance(document, dict) and ("kind" in document or "apiVersion" in document):
         return _clusterconfig(document)
     body = validate(ClusterCreate, document)
     values = {name: getattr(body, name) for name in ClusterSpec.model_fields}
     return ClusterRequest(ClusterSpec.model_construct(**values), body.nodegroups)
+
+
+def read_patch(spec: dict[str, Any], patch: dict[str, Any]) -> ClusterSpec:
+    """Return a spec with a merge patch applied; `version` is None if the patch removes it.
+
+    Raises:
+        InvalidError: with pointers into the spec.
+    """
+    refuse_dynamic_references(patch)
+    return validate(ClusterSpec, merge_patch(spec, patch))
 
 
 def _clusterconfig(document: Any) -> ClusterRequest:

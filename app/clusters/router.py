@@ -8,11 +8,9 @@ from app.clusters import repository
 from app.clusters.dependencies import ClusterDocument, FeatureDep, clusters_out
 from app.clusters.kubeconfig import kubeconfig
 from app.clusters.models import Cluster
-from app.clusters.requests import read_request
-from app.clusters.schemas import ClusterOut, ClusterSpec
+from app.clusters.requests import read_patch, read_request
+from app.clusters.schemas import ClusterOut
 from app.core.errors import InvalidError
-from app.core.merge_patch import merge_patch
-from app.core.validation import validate
 from app.db import resources
 from app.http.caller import CallerDep
 from app.http.change import ChangeDep
@@ -22,6 +20,7 @@ from app.http.pagination import Page, PageQuery, TagQuery
 from app.http.route import JSON, StrictRoute, accepts
 from app.operations.dependencies import DatabaseDep
 from app.operations.schemas import OperationOut
+from app.operations.transitions import check_unchanged
 
 router = APIRouter(route_class=StrictRoute, tags=["clusters"])
 
@@ -68,7 +67,7 @@ async def create_cluster(
         facts: dict[str, Any] = {}
         if existing is None:  # else the transaction says so
             spec, facts = await feature.live.creation(cloud, request.spec, request.expectations)
-            await feature.nodegroups.check(cloud, groups, spec)
+            await feature.nodegroups.check(cloud, groups, spec, facts)
         async with change.transaction() as session:
             operation = await feature.service.create(
                 session,
@@ -106,19 +105,17 @@ async def update_cluster(
     """Change a cluster: a JSON merge patch (RFC 7396) of its spec."""
     async with database.read() as session:
         row = await repository.get(session, change.caller.project_id, cluster)
-    change.check_match(row.generation)
-    spec = validate(ClusterSpec, merge_patch(row.spec, patch))
-    if spec.version is None or spec.version != row.spec["version"]:
-        cloud = await feature.clouds.of(row.account_id, row.region)
-        spec = spec.model_copy(update={"version": spec.version or row.spec["version"]})
-        if row.observed_generation:
-            await feature.live.upgrade(cloud, row.spec["version"], str(spec.version))
+        change.check_match(row.generation)
+        spec = read_patch(row.spec, patch)
+        await feature.service.check_change(session, row, spec)
+    spec, facts = await feature.live.change(await feature.clouds.of(row.account_id, row.region), row, spec)
     async with change.transaction() as session:
         locked = await repository.get(session, change.caller.project_id, row.id, lock=True)
         change.check_match(locked.generation)
-        if locked.generation != row.generation:  # somebody was faster: the patch is of what they made
-            spec = validate(ClusterSpec, merge_patch(locked.spec, patch))
-        operation = await feature.service.update(session, change.caller, locked, spec, callback_url=change.callback_url)
+        check_unchanged(row, locked)
+        operation = await feature.service.update(
+            session, change.caller, locked, spec, facts=facts, callback_url=change.callback_url
+        )
         return await change.accepted(session, await feature.ledger.out(session, operation))
 
 

@@ -11,24 +11,29 @@ from app.clusters.addon_service import AddonService
 from app.clusters.errors import (
     ClusterDeletingError,
     ClusterExistsError,
+    ClusterNotFoundError,
     DeletionProtectedError,
-    ImmutableFieldError,
 )
 from app.clusters.models import Cluster
 from app.clusters.ports import Accounts, Nodegroups
-from app.clusters.render import own_addons
+from app.clusters.render import cluster_stack, own_addons
 from app.clusters.schemas import ClusterSpec
-from app.clusters.update_groups import steps_of_update
+from app.clusters.update_groups import stages_of_create, steps_of_update
 from app.core.caller import Caller
 from app.core.errors import FieldError
 from app.core.ids import new_id
 from app.engine.models import Operation
 from app.operations import repository as operations
+from app.operations.errors import ImmutableFieldError, NotRetryableError
 from app.operations.service import GROUP_KIND, Ledger, Needs, Plan, Target
 from app.stacks.immutable import cluster_violations
 
-CREATE_STEPS = ("prepare", "create_stack")
 DELETE_STEPS = ("delete_stack", "delete_log_group", "check_leftovers")
+
+
+def create_steps(spec: ClusterSpec) -> list[str]:
+    """Return the steps of a create."""
+    return ["prepare", *(step for step, _ in stages_of_create(spec.model_dump(mode="json")))]
 
 
 def target_of(cluster: Cluster) -> Target:
@@ -103,7 +108,7 @@ class ClusterService:
             )
         plan = Plan(
             "cluster.create",
-            CREATE_STEPS,
+            create_steps(spec),
             {"generation": 1, "usable": False},
             warnings=() if parent else warnings,
             parent_id=parent.id if parent else None,
@@ -113,22 +118,12 @@ class ClusterService:
         await self._addons.add(session, cluster, own_addons(spec))
         if parent is None:
             return operation
-        if nodegroups:
-            begun = await self._nodegroups.begin_create(session, caller, cluster, nodegroups, parent_id=parent.id)
-            needs = [Needs(operation.id), *(Needs(row.id, "end") for row in begun)]
-            await self._addons.begin_waiting(session, caller, cluster, needs=needs, parent_id=parent.id)
+        await self._nodegroups.begin_create(session, caller, cluster, nodegroups, parent_id=parent.id)
+        await self._install_addons(session, caller, cluster, needs=[Needs(operation.id)], parent_id=parent.id)
         return parent
 
-    async def update(
-        self,
-        session: AsyncSession,
-        caller: Caller,
-        cluster: Cluster,
-        spec: ClusterSpec,
-        *,
-        callback_url: str | None = None,
-    ) -> Operation:
-        """Begin to bring a cluster to a new spec.
+    async def check_change(self, session: AsyncSession, cluster: Cluster, spec: ClusterSpec) -> None:
+        """Check that a cluster can be changed now, and to this spec as far as AWS need not be asked.
 
         Raises:
             ImmutableFieldError: AWS could only replace the cluster for one of the changes.
@@ -137,33 +132,61 @@ class ClusterService:
         """
         await self._refuse_deleting(session, cluster)
         await self._ledger.check_free(session, cluster.id)
-        before = ClusterSpec.model_validate(cluster.spec)
-        _check_mutable(cluster, before, spec)
-        usable = cluster.phase == "active"
-        cluster.spec = spec.model_dump(mode="json")
-        cluster.tags = spec.tags
-        cluster.generation += 1
+        _check_mutable(cluster, ClusterSpec.model_validate(cluster.applied_spec), spec)
+
+    async def update(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        cluster: Cluster,
+        spec: ClusterSpec,
+        *,
+        facts: dict[str, Any] | None = None,
+        callback_url: str | None = None,
+    ) -> Operation:
+        """Begin to bring a cluster to a new spec.
+
+        Args:
+            session: The transaction.
+            caller: Who asks.
+            cluster: The cluster, locked.
+            spec: The whole new spec.
+            facts: As for `create`, if the cluster never came to be: it is laid out anew.
+            callback_url: To be called when the operation ends.
+
+        Raises:
+            InvalidError: no template can say that.
+            SlipwayError: as `check_change`; or an addon that has to change is being changed.
+        """
+        await self.check_change(session, cluster, spec)
+        before = ClusterSpec.model_validate(cluster.applied_spec)
+        addons = own_addons(spec)
+        addons_change = await self._addons.differ(session, cluster, addons)
+        if facts is not None:
+            cluster.facts = facts
+        cluster_stack(cluster.id, spec, cluster.facts)  # what no template can say is better refused than failed
+        upgrades = bool(cluster.observed_generation) and before.version != spec.version
+        plan_input = {"usable": cluster.phase == "active", "before": cluster.applied_spec, "version_change": upgrades}
+        _write(cluster, spec)
         cluster.phase = "updating"
-        addons_change = own_addons(before) != own_addons(spec)
         parent: Operation | None = None
         if addons_change and cluster.observed_generation:
             plan = Plan(GROUP_KIND, holds_lock=False, callback_url=callback_url)
             parent = await self._ledger.begin(session, caller, target_of(cluster), plan)
         plan = Plan(
             "cluster.update",
-            steps_of_update(before, spec) if cluster.observed_generation else CREATE_STEPS,
-            {
-                "generation": cluster.generation,
-                "usable": usable,
-                "before": before.model_dump(mode="json"),
-                "version_change": before.version != spec.version,
-            },
+            steps_of_update(before, spec) if cluster.observed_generation else create_steps(spec),
+            {**plan_input, "generation": cluster.generation},
             parent_id=parent.id if parent else None,
             callback_url=None if parent else callback_url,
         )
         operation = await self._ledger.begin(session, caller, target_of(cluster), plan)
+        needs, parent_id = [Needs(operation.id)], parent.id if parent else None
         if addons_change:
-            await self._addons.change(session, caller, cluster, own_addons(spec), after=operation, parent=parent)
+            await self._addons.change(session, caller, cluster, addons, needs=needs, parent_id=parent_id)
+            await self._install_addons(session, caller, cluster, needs=needs, parent_id=parent_id)
+        if upgrades:
+            await self._addons.follow_upgrade(session, caller, cluster, operation)
         return parent or operation
 
     async def delete(
@@ -189,12 +212,17 @@ class ClusterService:
 
     async def retry(self, session: AsyncSession, caller: Caller, operation: Operation) -> Operation:
         """Begin a failed operation again from where it stopped."""
-        cluster = await repository.get(session, caller.project_id, operation.resource_id, lock=True)
+        try:
+            cluster = await repository.get(session, caller.project_id, operation.resource_id, lock=True)
+        except ClusterNotFoundError as error:
+            raise NotRetryableError(f"Cluster {operation.resource_name!r} is gone.") from error
         if operation.kind == GROUP_KIND:
             return await self._retry_group(session, caller, cluster, operation)
         if operation.kind == "cluster.delete":
             return await self._begin_delete(session, caller, cluster, retry_of=operation.id, callback_url=None)
-        return await self._again(session, caller, cluster, operation, parent_id=None)
+        new = await self._again(session, caller, cluster, operation, parent_id=None)
+        await self._install_addons(session, caller, cluster, needs=[Needs(new.id)], parent_id=None)
+        return new
 
     async def _again(
         self, session: AsyncSession, caller: Caller, cluster: Cluster, operation: Operation, *, parent_id: str | None
@@ -214,21 +242,43 @@ class ClusterService:
         self, session: AsyncSession, caller: Caller, cluster: Cluster, parent: Operation
     ) -> Operation:
         children = (await operations.children_of(session, [parent.id]))[parent.id]
-        latest = {child.resource_id: child for child in children}  # oldest first: a child's retry comes after it
         plan = Plan(GROUP_KIND, retry_of=parent.id, holds_lock=False)
         new = await self._ledger.begin(session, caller, target_of(cluster), plan)
-        first: Operation | None = None
-        begun: list[Operation] = []
-        for child in latest.values():
-            if child.status == "succeeded" or child.resource_type == "addon":
-                continue
-            if child.resource_type == "cluster":
-                first = await self._again(session, caller, cluster, child, parent_id=new.id)
-            else:
-                begun.append(await self._nodegroups.retry(session, caller, child, parent_id=new.id))
-        needs = [Needs(row.id, "end") for row in begun] + ([Needs(first.id)] if first else [])
-        await self._addons.begin_waiting(session, caller, cluster, needs=needs, parent_id=new.id)
+        needs: list[Needs] = []
+        for child in [child for child in children if await self._is_left_to_do(session, child)]:
+            if child.resource_type == "cluster":  # the oldest one
+                needs = [Needs((await self._again(session, caller, cluster, child, parent_id=new.id)).id)]
+            elif child.resource_type == "nodegroup":
+                await self._nodegroups.retry(session, caller, child, parent_id=new.id)
+            elif child.kind != "addon.create":
+                await self._addons.retry(session, caller, child, parent_id=new.id)
+        await self._install_addons(session, caller, cluster, needs=needs, parent_id=new.id)
+        if not (await operations.children_of(session, [new.id]))[new.id]:
+            raise NotRetryableError("Nothing of the operation is left to be done.")
         return new
+
+    @staticmethod
+    async def _is_left_to_do(session: AsyncSession, child: Operation) -> bool:
+        """Tell whether nothing came after a child that did not succeed; what a cancelled create began is gone."""
+        if child.status == "succeeded" or (child.status == "cancelled" and child.kind.endswith(".create")):
+            return False
+        latest = await operations.latest_of(session, child.resource_id)
+        return latest is not None and latest.id == child.id
+
+    async def _install_addons(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        cluster: Cluster,
+        *,
+        needs: Sequence[Needs],
+        parent_id: str | None,
+    ) -> None:
+        """Begin the addons that wait, if the cluster has a node group, or will have one when `needs` have come."""
+        coming = await self._nodegroups.coming(session, cluster.id)
+        if coming or await self._nodegroups.any_active(session, cluster.id):
+            every = [*needs, *(Needs(operation_id, "end") for operation_id in coming)]
+            await self._addons.begin_waiting(session, caller, cluster, needs=every, parent_id=parent_id)
 
     async def _begin_delete(
         self, session: AsyncSession, caller: Caller, cluster: Cluster, *, retry_of: str | None, callback_url: str | None
@@ -266,6 +316,14 @@ class ClusterService:
             raise ClusterDeletingError(
                 f"Cluster {cluster.name!r} is being deleted.", operation_id=live.id if live else None
             )
+
+
+def _write(cluster: Cluster, spec: ClusterSpec) -> None:
+    """Write the desired spec; one that is the same is no new generation."""
+    document = spec.model_dump(mode="json")
+    if document != cluster.spec:
+        cluster.spec, cluster.tags = document, spec.tags
+        cluster.generation += 1
 
 
 def _exists(spec: ClusterSpec, cluster_id: str | None) -> ClusterExistsError:

@@ -18,8 +18,12 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("update_deletion_protection", ("deletion_protection",)),
     ("update_version", ("version",)),
 )
-"""Step and fields, in order; what is in none of them (tags, addons of the cluster's stack) is the last step."""
+"""Step and fields, in order; what is in none of them (tags, addons of the cluster's stack) is the last step.
 
+After a new version the addons of the cluster's stack move on, too, so that there always is a last step then.
+"""
+
+UPGRADE = "update_version"
 LAST = "update_settings"
 
 
@@ -32,9 +36,19 @@ def stages_of_update(before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
         if changed:
             spec = {**spec, **changed}
             stages.append((step, spec))
-    if spec != dict(after) or not stages:
+    if spec != dict(after) or not stages or stages[-1][0] == UPGRADE:
         stages.append((LAST, dict(after)))
     return stages
+
+
+def stages_of_create(spec: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return each step of a create with the spec that holds after it.
+
+    Deletion protection comes last: EKS would keep a protected cluster when its failed or cancelled stack is deleted.
+    """
+    if not spec["deletion_protection"]:
+        return [("create_stack", dict(spec))]
+    return [("create_stack", {**spec, "deletion_protection": False}), ("update_deletion_protection", dict(spec))]
 
 
 def steps_of_update(before: ClusterSpec, after: ClusterSpec) -> list[str]:

@@ -21,6 +21,10 @@ DEFAULT_PROJECT = "prj_00000000000000000000000000"
 DEFAULT_ACCOUNT = "acc_00000000000000000000000000"
 
 
+APPLIED = "applied_spec"
+"""The fact that keeps the spec as far as AWS has it."""
+
+
 class Table(SQLModel):
     """Base of all tables. Rows are never request schemas: SQLModel skips validation for tables."""
 
@@ -47,6 +51,12 @@ class ResourceColumns(Table):
         default=None, sa_type=UtcDateTime, sa_column_kwargs={"default": utcnow(), "onupdate": utcnow()}
     )
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    @property
+    def applied_spec(self) -> dict[str, Any]:
+        """The spec that AWS has; after an update that failed or was cancelled it is not the desired one."""
+        applied: dict[str, Any] = self.facts.get(APPLIED) or self.spec
+        return applied
 
 
 def live_unique_index(name: str, *columns: str) -> Index:

@@ -1,6 +1,6 @@
 """Errors of node groups."""
 
-from app.core.errors import ConflictError, InvalidError, NotFoundError
+from app.core.errors import ConflictError, NotFoundError
 
 
 class NodegroupNotFoundError(NotFoundError):
@@ -14,20 +14,6 @@ class NodegroupExistsError(ConflictError):
 
     code = "nodegroup_exists"
     title = "The name is in use"
-
-
-class AmbiguousNameError(ConflictError):
-    """Node groups of several clusters have that name; `ids` names them, `?cluster=` tells them apart."""
-
-    code = "ambiguous_name"
-    title = "The name is not unique"
-
-
-class ImmutableFieldError(InvalidError):
-    """AWS could only replace the node group to change that."""
-
-    code = "immutable_field"
-    title = "The field cannot be changed"
 
 
 class ClusterDeletingError(ConflictError):

@@ -1,32 +1,85 @@
 """What a request must ask AWS before its transaction begins: mistakes that would only show after minutes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from app.core.errors import FieldError, InvalidError
 from app.gateways.aws.cloud import Cloud
+from app.nodegroups.ports import ClusterView
+from app.nodegroups.render import nodegroup_stack
 from app.nodegroups.schemas import NodegroupSpec
+from app.stacks.template import refuse_dynamic_references
+
+_PLACEHOLDER = ClusterView(
+    id="clu_00000000000000000000000000",
+    name="placeholder",
+    project_id="",
+    account_id="",
+    region="",
+    phase="active",
+    version="1.0",
+    ip_family="ipv4",
+    outputs={"vpc_id": "vpc-00000000", "security_group_id": "sg-00000000"},
+    facts={},
+)
 
 
-async def check(cloud: Cloud, specs: Sequence[NodegroupSpec], *, vpc_id: str | None, pointers: Sequence[str]) -> None:
-    """Check instance types, key pairs, subnets and security groups.
+async def check(
+    cloud: Cloud,
+    spec: NodegroupSpec,
+    *,
+    vpc_id: str | None,
+    zones: Collection[str],
+    before: NodegroupSpec | None = None,
+    pointer: str = "",
+) -> None:
+    """Check a spec's own form as a template, then instance types, key pair, subnets, security groups and zones.
 
     Args:
         cloud: The cluster's account and region.
-        specs: What is asked for.
+        spec: What is asked for.
         vpc_id: The cluster's VPC, if it exists; subnets must lie in it.
-        pointers: Where each spec stands in the request: `""`, or `/nodegroups/0`.
+        zones: The zones of the cluster's subnets, if they are known.
+        before: What there is already: AWS is only asked for what changes.
+        pointer: Where the spec stands in the request: `""`, or `/nodegroups/0`.
 
     Raises:
         InvalidError: something does not exist, with its pointer.
         AwsError: AWS could not be asked.
     """
-    errors: list[FieldError] = []
-    for spec, pointer in zip(specs, pointers, strict=True):
+    check_form(spec, pointer)
+    errors = _zones(spec, pointer, zones)
+    if before is None or before.instance_types != spec.instance_types:
         errors += await _instance_types(cloud, spec, pointer)
+    if before is None or before.subnets != spec.subnets:
         errors += await _subnets(cloud, spec, pointer, vpc_id)
+    if before is None or before.ssh != spec.ssh:
         errors += await _ssh(cloud, spec, pointer)
     if errors:
         raise InvalidError("AWS does not have what the node group asks for.", errors)
+
+
+def check_form(spec: NodegroupSpec, pointer: str = "") -> None:
+    """Check that a template can be made of the spec; no network.
+
+    Raises:
+        InvalidError: no template can say that, or it holds a dynamic reference.
+    """
+    refuse_dynamic_references(spec.model_dump(mode="json"), pointer)
+    try:
+        nodegroup_stack("ng_00000000000000000000000000", spec, _PLACEHOLDER, desired=spec.scaling.desired)
+    except InvalidError as error:
+        error.errors = [FieldError(pointer + found.pointer, found.detail) for found in error.errors]
+        raise
+
+
+def _zones(spec: NodegroupSpec, pointer: str, zones: Collection[str]) -> list[FieldError]:
+    return [
+        FieldError(
+            f"{pointer}/zones/{index}", f"the cluster has no subnet in {zone}; it has {', '.join(sorted(zones))}"
+        )
+        for index, zone in enumerate(spec.zones or ())
+        if zones and zone not in zones
+    ]
 
 
 async def _instance_types(cloud: Cloud, spec: NodegroupSpec, pointer: str) -> list[FieldError]:

@@ -18,8 +18,8 @@ class ClusterView:
         phase: As the contract names phases.
         version: Kubernetes minor that the cluster's spec asks for, `1.34`.
         outputs: The cluster's outputs, by the contract's names.
-        facts: `zones`, `public_subnet_ids`, `private_subnet_ids`, `node_subnet_ids`; empty before it is there.
-        given_subnet_ids: Subnets of a VPC that existed before; empty if the cluster made its own.
+        facts: `zones` (of a VPC that the cluster makes) and `subnet_zones` (zone by subnet); once it is there,
+            `public_subnet_ids`, `private_subnet_ids`, `node_subnet_ids`, too.
     """
 
     id: str
@@ -32,7 +32,11 @@ class ClusterView:
     ip_family: str
     outputs: dict[str, Any]
     facts: dict[str, Any]
-    given_subnet_ids: tuple[str, ...] = ()
+
+    @property
+    def zones(self) -> frozenset[str]:
+        """The zones that the cluster's subnets lie in; empty if they are not known."""
+        return frozenset(self.facts.get("zones") or self.facts.get("subnet_zones", {}).values())
 
 
 class Clusters(Protocol):

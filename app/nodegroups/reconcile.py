@@ -4,25 +4,20 @@ from typing import ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.base import APPLIED
 from app.db.session import Database
 from app.engine.contract import Cancelled, Context, Done, Ending, Fail, Outcome, Reconciler, Wait
 from app.engine.models import Operation
 from app.engine.stack_driver import StackDriver
 from app.gateways.aws.cloud import Cloud, Clouds
-from app.gateways.aws.stack import Change
 from app.nodegroups import repository
 from app.nodegroups.models import Nodegroup
 from app.nodegroups.ports import Clusters, ClusterView
 from app.nodegroups.render import nodegroup_stack
 from app.nodegroups.schemas import NodegroupSpec
+from app.operations.replacement import may_replace
 from app.operations.transitions import settle
 from app.stacks.nodegroup import nodegroup_stack_name
-from app.stacks.template import REPLACEABLE_TYPES
-
-
-def may_replace(change: Change) -> bool:
-    """Tell whether a change set may replace a resource though nobody asked for it."""
-    return change.type in REPLACEABLE_TYPES
 
 
 class NodegroupReconciler(Reconciler):
@@ -72,7 +67,7 @@ class EnsureNodegroup(NodegroupReconciler):
             "role_arn": result.outputs.get("RoleArn"),
             "ssh_private_key_parameter": result.outputs.get("SshPrivateKeyParameter"),
         }
-        context.data["facts"] = {"stack_id": result.id}
+        context.data["facts"] = {"stack_id": result.id, APPLIED: group.spec}
         return Done()
 
     async def _desired(

@@ -54,12 +54,9 @@ def subnets_of(spec: NodegroupSpec, cluster: ClusterView) -> tuple[str, ...]:
         return tuple(spec.subnets)
     facts = cluster.facts
     found: list[str] = facts.get(f"{spec.subnet_type}_subnet_ids" if spec.subnet_type else "node_subnet_ids", [])
-    zones: list[str] = [*facts.get("zones", []), *filter(None, [facts.get("control_plane_zone")])]
-    wanted = spec.zones or facts.get("zones")
-    if not wanted or not zones:
-        return tuple(found)
-    by_zone = dict(zip(found, zones, strict=False))
-    return tuple(subnet for subnet in found if by_zone.get(subnet) in wanted)
+    wanted = spec.zones or facts.get("zones")  # of a VPC of our own: not the extra zone of the control plane
+    zone_of: dict[str, str] = facts.get("subnet_zones", {})
+    return tuple(subnet for subnet in found if not wanted or zone_of.get(subnet) in wanted)
 
 
 def taints_of(spec: NodegroupSpec) -> tuple[Taint, ...]:

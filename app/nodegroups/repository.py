@@ -7,8 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db import resources
-from app.nodegroups.errors import AmbiguousNameError, NodegroupNotFoundError
+from app.nodegroups.errors import NodegroupNotFoundError
 from app.nodegroups.models import Nodegroup
+from app.operations.errors import AmbiguousNameError
 
 
 async def get(

@@ -22,6 +22,7 @@ from app.nodegroups.models import Nodegroup
 from app.nodegroups.schemas import NodegroupOut, NodegroupSpec
 from app.operations.dependencies import DatabaseDep
 from app.operations.schemas import OperationOut
+from app.operations.transitions import check_unchanged
 
 router = APIRouter(route_class=StrictRoute, tags=["nodegroups"])
 
@@ -82,7 +83,7 @@ async def create_nodegroup(
         existing = await repository.named(session, cluster.id, spec.name)
     if existing is None and cluster.phase not in ("deleting", "failed"):  # else the transaction says so
         cloud = await feature.clouds.of(cluster.account_id, cluster.region)
-        await live.check(cloud, [spec], vpc_id=cluster.outputs.get("vpc_id"), pointers=[""])
+        await live.check(cloud, spec, vpc_id=cluster.outputs.get("vpc_id"), zones=cluster.zones)
     async with change.transaction() as session:
         operation = await feature.service.create(session, change.caller, spec, callback_url=change.callback_url)
         return await change.accepted(session, await feature.ledger.out(session, operation))
@@ -117,15 +118,16 @@ async def update_nodegroup(
     """Change a node group: a JSON merge patch (RFC 7396) of its spec; a `desired` not sent keeps the live one."""
     async with database.read() as session:
         row = await _find(session, feature, change.caller, nodegroup, cluster)
-        view = await feature.clusters.by_id(session, row.cluster_id)
-    change.check_match(row.generation)
-    spec, _ = _patched(row, patch)
+        change.check_match(row.generation)
+        spec, keep_desired = _patched(row, patch)
+        view = await feature.service.check_change(session, row, spec)
+    before = NodegroupSpec.model_validate(row.applied_spec) if row.observed_generation else None
     cloud = await feature.clouds.of(row.account_id, row.region)
-    await live.check(cloud, [spec], vpc_id=view.outputs.get("vpc_id"), pointers=[""])
+    await live.check(cloud, spec, vpc_id=view.outputs.get("vpc_id"), zones=view.zones, before=before)
     async with change.transaction() as session:
         locked = await repository.get(session, change.caller.project_id, row.id, lock=True)
         change.check_match(locked.generation)
-        spec, keep_desired = _patched(locked, patch)
+        check_unchanged(row, locked)
         operation = await feature.service.update(
             session, change.caller, locked, spec, keep_desired=keep_desired, callback_url=change.callback_url
         )

@@ -15,15 +15,16 @@ from app.nodegroups import repository
 from app.nodegroups.errors import (
     ClusterDeletingError,
     ClusterFailedError,
-    ImmutableFieldError,
     NodegroupDeletingError,
     NodegroupExistsError,
+    NodegroupNotFoundError,
 )
 from app.nodegroups.models import Nodegroup
 from app.nodegroups.ports import Clusters, ClusterView
-from app.nodegroups.render import taints_of
+from app.nodegroups.render import subnets_of, taints_of
 from app.nodegroups.schemas import NodegroupSpec
 from app.operations import repository as operations
+from app.operations.errors import ImmutableFieldError, NotRetryableError
 from app.operations.service import Ledger, Needs, Plan, Target
 from app.stacks.immutable import nodegroup_violations
 from app.stacks.taints import Taint
@@ -71,6 +72,22 @@ class NodegroupService:
         cluster = await self._clusters.by_id(session, cluster_id)
         return [await self._create(session, caller, cluster, spec, parent_id=parent_id) for spec in specs]
 
+    async def check_change(self, session: AsyncSession, group: Nodegroup, spec: NodegroupSpec) -> ClusterView:
+        """Check that a group can be changed now, and to this spec as far as AWS need not be asked; return its cluster.
+
+        Raises:
+            ImmutableFieldError: AWS could only replace the group for one of the changes.
+            NodegroupDeletingError: it is being deleted.
+            OperationInProgressError: it is being changed.
+            ClusterFailedError: its cluster never came to be.
+        """
+        cluster = await self._clusters.by_id(session, group.cluster_id)
+        await self._refuse_deleting(session, group, cluster)
+        await self._ledger.check_free(session, group.id)
+        _check_mutable(group, spec)
+        await self._needs(session, cluster)
+        return cluster
+
     async def update(
         self,
         session: AsyncSession,
@@ -92,20 +109,17 @@ class NodegroupService:
             callback_url: To be called when the operation ends.
 
         Raises:
-            ImmutableFieldError: AWS could only replace the group for one of the changes.
-            NodegroupDeletingError: it is being deleted.
-            OperationInProgressError: it is being changed.
+            SlipwayError: as `check_change`.
         """
-        cluster = await self._clusters.by_id(session, group.cluster_id)
-        await self._refuse_deleting(session, group, cluster)
-        await self._ledger.check_free(session, group.id)
-        before = NodegroupSpec.model_validate(group.spec)
-        _check_mutable(group, before, spec)
+        cluster = await self.check_change(session, group, spec)
+        before = _applied(group)
         spec = _with_version(spec, cluster, before)
+        _check_subnets(spec, cluster)
         usable = group.phase == "active"
-        group.spec = spec.model_dump(mode="json")
-        group.tags = spec.tags
-        group.generation += 1
+        document = spec.model_dump(mode="json")
+        if document != group.spec:
+            group.spec, group.tags = document, spec.tags
+            group.generation += 1
         group.phase = "updating"
         plan = Plan(
             "nodegroup.update",
@@ -114,7 +128,7 @@ class NodegroupService:
                 "generation": group.generation,
                 "usable": usable,
                 "keep_desired": keep_desired,
-                "version_change": before.version != spec.version,
+                "version_change": before is not None and before.version != spec.version,
             },
             needs=await self._needs(session, cluster),
             callback_url=callback_url,
@@ -157,7 +171,10 @@ class NodegroupService:
         self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str | None = None
     ) -> Operation:
         """Begin a failed operation again from where it stopped."""
-        group = await repository.get(session, caller.project_id, operation.resource_id, lock=True)
+        try:
+            group = await repository.get(session, caller.project_id, operation.resource_id, lock=True)
+        except NodegroupNotFoundError as error:
+            raise NotRetryableError(f"Node group {operation.resource_name!r} is gone.") from error
         if operation.kind == "nodegroup.delete":
             return await self._delete(session, caller, group, parent_id=parent_id, retry_of=operation.id)
         cluster = await self._clusters.by_id(session, group.cluster_id)
@@ -175,6 +192,12 @@ class NodegroupService:
         if parent_id is None:
             await self._clusters.begin_waiting_addons(session, caller, cluster.id, [Needs(new.id, "end")])
         return new
+
+    async def coming(self, session: AsyncSession, cluster_id: str) -> list[str]:
+        """Return the operations that create or change groups of a cluster now."""
+        groups = await repository.of_cluster(session, cluster_id)
+        live = await operations.live_of_many(session, [group.id for group in groups])
+        return [operation.id for operation in live if operation.kind != "nodegroup.delete"]
 
     async def taints(self, session: AsyncSession, cluster_id: str) -> list[list[Taint]]:
         """Return the taints of each group of a cluster that is there or to be."""
@@ -208,6 +231,7 @@ class NodegroupService:
         if existing is not None:
             raise _exists(spec, cluster, existing.id)
         spec = _with_version(spec, cluster, None)
+        _check_subnets(spec, cluster)
         group = Nodegroup(
             id=new_id("ng"),
             project_id=cluster.project_id,
@@ -266,9 +290,10 @@ class NodegroupService:
     async def _needs(self, session: AsyncSession, cluster: ClusterView) -> list[Needs]:
         """Return what must come first: the cluster's create must succeed, any other change of it must end."""
         live = await operations.live_of(session, cluster.id)
-        if live is None:
-            return []
-        return [Needs(live.id, "end" if cluster.outputs.get("arn") else "success")]
+        is_there = bool(cluster.outputs.get("arn"))
+        if live is None and not is_there:
+            raise ClusterFailedError(f"Cluster {cluster.name!r} has failed.", cluster_id=cluster.id)
+        return [Needs(live.id, "end" if is_there else "success")] if live else []
 
     async def _refuse_deleting(self, session: AsyncSession, group: Nodegroup, cluster: ClusterView) -> None:
         if cluster.phase == "deleting":
@@ -326,8 +351,22 @@ def _with_version(spec: NodegroupSpec, cluster: ClusterView, before: NodegroupSp
     return spec
 
 
-def _check_mutable(group: Nodegroup, before: NodegroupSpec, after: NodegroupSpec) -> None:
+def _check_subnets(spec: NodegroupSpec, cluster: ClusterView) -> None:
+    """Refuse a group that would have no subnet, once the cluster's are known."""
+    if cluster.outputs.get("arn") and not subnets_of(spec, cluster):
+        pointer = "/zones" if spec.zones else "/subnet_type"
+        detail = f"the cluster has no {spec.subnet_type or 'fitting'} subnet there"
+        raise InvalidError("There is no subnet for the node group.", [FieldError(pointer, detail)])
+
+
+def _applied(group: Nodegroup) -> NodegroupSpec | None:
+    """Return the spec that AWS has; None if the group never came to be."""
+    return NodegroupSpec.model_validate(group.applied_spec) if group.observed_generation else None
+
+
+def _check_mutable(group: Nodegroup, after: NodegroupSpec) -> None:
     """Refuse what AWS can only replace; a group that never came to be may change all but its identity."""
+    before = NodegroupSpec.model_validate(group.applied_spec)
     if group.observed_generation:
         violations = nodegroup_violations(before.model_dump(mode="json"), after.model_dump(mode="json"))
         errors = [FieldError(violation.pointer, violation.reason) for violation in violations]

@@ -1,6 +1,6 @@
-"""Errors of operations."""
+"""Errors of operations, and those that every kind of resource shares."""
 
-from app.core.errors import ConflictError, NotFoundError
+from app.core.errors import ConflictError, InvalidError, NotFoundError
 
 
 class OperationNotFoundError(NotFoundError):
@@ -28,3 +28,25 @@ class NotRetryableError(ConflictError):
 
     code = "not_retryable"
     title = "The operation cannot be retried"
+
+
+class AmbiguousNameError(ConflictError):
+    """More than one resource has that name; `ids` names them."""
+
+    code = "ambiguous_name"
+    title = "The name is not unique"
+
+
+class ImmutableFieldError(InvalidError):
+    """AWS could only replace the resource to change that."""
+
+    code = "immutable_field"
+    title = "The field cannot be changed"
+
+
+class ChangedMeanwhileError(ConflictError):
+    """Another request changed the resource while this one was being checked; send it again."""
+
+    code = "changed_meanwhile"
+    title = "The resource changed meanwhile"
+    retry_after = 1

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from app.db.base import ResourceColumns
 from app.engine.contract import Ending
 from app.engine.models import Operation
+from app.operations.errors import ChangedMeanwhileError
 
 Verb = Literal["create", "update", "delete"]
 
@@ -35,6 +36,20 @@ _AFTER: dict[tuple[Verb, Ending, bool], str] = {
 def phase_after(verb: Verb, ending: Ending, *, usable: bool) -> str:
     """Return the phase after an operation, or `GONE`; `failed` only if the resource cannot be used."""
     return _AFTER[verb, ending, usable and verb != "create"]
+
+
+def check_unchanged(seen: ResourceColumns, locked: ResourceColumns) -> None:
+    """Compare a row as a request's checks saw it with the row as it is now, locked.
+
+    Raises:
+        ChangedMeanwhileError: another request changed it in between.
+    """
+    if (seen.generation, seen.observed_generation, seen.phase) != (
+        locked.generation,
+        locked.observed_generation,
+        locked.phase,
+    ):
+        raise ChangedMeanwhileError(f"{locked.name!r} changed while the request was being checked; send it again.")
 
 
 def settle(row: ResourceColumns, operation: Operation, ending: Ending, *, usable: bool) -> None:

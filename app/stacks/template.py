@@ -79,6 +79,18 @@ def dynamic_references(document: Any, pointer: str = "") -> Iterator[str]:
             yield from dynamic_references(value, f"{pointer}/{index}")
 
 
+def refuse_dynamic_references(document: Any, pointer: str = "") -> None:
+    """Refuse a caller's document that holds a dynamic reference.
+
+    Raises:
+        DynamicReferenceError: It does; each place has its JSON pointer, after `pointer`.
+    """
+    places = list(dynamic_references(document, pointer))
+    if places:
+        errors = [FieldError(place, "dynamic references are not allowed") for place in places]
+        raise DynamicReferenceError("A value holds a CloudFormation dynamic reference.", errors)
+
+
 def render(template: Template) -> str:
     """Return the template's JSON: sorted keys, no white space, so that equal templates are equal bytes.
 
@@ -87,10 +99,7 @@ def render(template: Template) -> str:
         TemplateTooLargeError: The body is over 51,200 bytes.
     """
     document = template.to_dict()
-    found = list(dynamic_references(document))
-    if found:
-        errors = [FieldError(pointer, "dynamic references are not allowed") for pointer in found]
-        raise DynamicReferenceError("a value holds a CloudFormation dynamic reference", errors)
+    refuse_dynamic_references(document)
     body = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     size = len(body.encode())
     if size > MAX_BODY_BYTES:
