@@ -1,0 +1,268 @@
+"""kill -9 of the service at random moments: every operation ends right, and nothing is made twice.
+
+Rounds of 20 clusters with a node group each (and the two usual addons, so four stacks a cluster) are created and then
+deleted, until the kills are spent. A killed service is started again at once. The client sends an `Idempotency-Key`
+with every change and repeats a request whose answer it did not get; later it repeats each once more, which must give
+the first answer. One kill in eight comes while the service is still starting.
+
+What must hold after each half round: every operation has succeeded; every cluster, node group and addon is active (or
+gone); each stack name exists exactly once in ListStacks, which knows the deleted ones too; no event is there twice.
+
+SQLite and one process, or with --postgres two replicas, of which each kill hits one.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import random
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks import processes
+from benchmarks.processes import LOGIN, LocalCloud, Slipway
+from benchmarks.table import show
+
+CLUSTERS = 20
+STACKS_OF_A_CLUSTER = 4
+HALF_ROUND_SECONDS = 900.0
+RULES = (
+    {"type": "AWS::EKS::Cluster", "op": "create", "delay": 4},
+    {"type": "AWS::EKS::Nodegroup", "op": "create", "delay": 3},
+    {"type": "AWS::EKS::*", "delay": 1.5},
+)
+_ALREADY = "idempotency_in_progress"
+
+
+def run(options: argparse.Namespace) -> bool:
+    """Run the rounds; True if everything was right."""
+    seed = options.seed if options.seed is not None else secrets.randbelow(10**6)
+    with contextlib.ExitStack() as stack:
+        where = stack.enter_context(processes.folder())
+        cloud = stack.enter_context(processes.local_cloud(where))
+        cloud.rules(*RULES)
+        services = _services(stack, where, cloud, postgres=options.postgres)
+        chaos = Chaos(cloud, services, random.Random(seed), options.kills)
+        asyncio.run(chaos.run())
+    kind = "two replicas on PostgreSQL" if options.postgres else "one process on SQLite"
+    show(f"chaos: kill -9 at {options.kills} random moments, {kind}, seed {seed}", ("what", "found"), chaos.figures())
+    for fault in chaos.faults[:50]:
+        print(f"  WRONG: {fault}")
+    return not chaos.faults
+
+
+def _services(stack: contextlib.ExitStack, where: Path, cloud: LocalCloud, *, postgres: bool) -> list[Slipway]:
+    if postgres:
+        url, _ = stack.enter_context(processes.postgres())
+        return [stack.enter_context(processes.serving(where, url, cloud)) for _ in range(2)]
+    return [stack.enter_context(processes.serving(where, f"sqlite:///{where}/slipway.db", cloud))]
+
+
+class Chaos:
+    """The rounds, the kills, and what was found wrong."""
+
+    def __init__(self, cloud: LocalCloud, services: Sequence[Slipway], moments: random.Random, kills: int) -> None:
+        self.faults: list[str] = []
+        self._cloud = cloud
+        self._services = services
+        self._random = moments
+        self._kills_left = kills
+        self._client = httpx.AsyncClient(headers=LOGIN, timeout=30, trust_env=False)
+        self._half = ""
+        self._under_way = asyncio.Event()
+        self._kills: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+        self._cloud_calls = 0
+        self._began = time.monotonic()
+
+    async def run(self) -> None:
+        """Create and delete rounds of clusters until the kills are spent; the last round is always finished."""
+        killing = asyncio.create_task(self._kill())
+        async with self._client:
+            rounds = 0
+            while rounds == 0 or self._kills_left:
+                rounds += 1
+                names = [f"chaos-{rounds}-{number:02}" for number in range(1, CLUSTERS + 1)]
+                await self._half_round("create", [self._create(name) for name in names])
+                await self._check_active(names)
+                await self._half_round("delete", [self._delete(name) for name in names])
+                await self._check_nothing_left()
+                await self._check_stacks(rounds)
+                await self._check_events()
+            self._counts["rounds"] = rounds
+            await killing
+
+    def figures(self) -> Iterator[tuple[str, object]]:
+        """Give what was counted."""
+        yield "rounds of 20 clusters", self._counts["rounds"]
+        yield "kills during creates", self._kills["create"]
+        yield "kills during deletes", self._kills["delete"]
+        yield "of them while starting", self._kills["starting"]
+        yield "changes that were cut off and repeated", self._counts["cut off"]
+        yield f"answers 409 {_ALREADY}", self._counts[_ALREADY]
+        yield "answers 503", self._counts["unavailable"]
+        yield "operations, all succeeded", self._counts["operations"]
+        yield "stacks, each made once", self._counts["stacks"]
+        yield "CreateStack calls", self._cloud_calls
+        yield "events, none twice", self._counts["events"]
+        yield "seconds", round(time.monotonic() - self._began)
+        yield "faults", len(self.faults)
+
+    # The kills
+
+    async def _kill(self) -> None:
+        while self._kills_left:
+            service = self._random.choice(self._services)
+            starting = self._random.random() < 1 / 8
+            if starting:
+                await asyncio.sleep(self._random.uniform(0.1, 1.5))
+            else:
+                await asyncio.to_thread(service.wait_until_ready)
+                await asyncio.sleep(self._random.uniform(0.0, 5.0))
+            await self._under_way.wait()
+            service.kill()
+            service.start()
+            self._kills_left -= 1
+            self._kills[self._half] += 1
+            self._kills["starting"] += starting
+            print(f"\r{self._kills_left} kills left, {self._half} ", end="", flush=True)
+        for service in self._services:
+            await asyncio.to_thread(service.wait_until_ready)
+
+    # The client
+
+    async def _half_round(self, half: str, changes: Sequence[Any]) -> None:
+        self._half = half
+        self._under_way.set()
+        try:
+            async with asyncio.timeout(HALF_ROUND_SECONDS):
+                await asyncio.gather(*changes)
+        except TimeoutError:
+            self.faults.append(f"{half}: operations had not ended after {HALF_ROUND_SECONDS:.0f} s")
+            self._kills_left = 0
+        finally:
+            self._under_way.clear()
+
+    async def _create(self, name: str) -> None:
+        body = {
+            "name": name,
+            "region": self._cloud.env["AWS_REGION"],
+            "network": {"zones": 2, "nat": "none"},
+            "logging": {"types": ["api"]},
+            "nodegroups": [{"name": "workers", "scaling": {"min": 1, "max": 3, "desired": 2}}],
+        }
+        await self._change("POST", "/clusters", name, body)
+
+    async def _delete(self, name: str) -> None:
+        await self._change("DELETE", f"/clusters/{name}", name)
+
+    async def _change(self, method: str, path: str, name: str, body: dict[str, Any] | None = None) -> None:
+        """Ask for a change, repeat the request, and wait until its operation has ended."""
+        key = f"{method}-{name}"
+        await asyncio.sleep(self._random.uniform(0, 10))
+        operation = await self._ask(method, path, key, body)
+        again = await self._ask(method, path, key, body)
+        if again["id"] != operation["id"]:
+            self.faults.append(f"{method} {path}: the same key began {operation['id']} and {again['id']}")
+        while operation["finished_at"] is None:
+            await asyncio.sleep(1)
+            operation = await self._ask("GET", f"/operations/{operation['id']}")
+        if operation["status"] != "succeeded":
+            self.faults.append(f"{operation['kind']} of {name}: {operation['status']}: {operation['error']}")
+
+    async def _ask(self, method: str, path: str, key: str | None = None, body: Any = None) -> Any:
+        """Send a request until it is answered."""
+        headers = {"Idempotency-Key": key} if key else {}
+        was_cut_off = False
+        while True:
+            url = self._random.choice(self._services).url + path
+            try:
+                answer = await self._client.request(method, url, json=body, headers=headers)
+            except httpx.TransportError:
+                self._counts["cut off"] += key is not None and not was_cut_off
+                was_cut_off = True
+                await asyncio.sleep(0.1)
+                continue
+            if answer.is_success:
+                return answer.json()
+            problem = answer.json()
+            if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE or problem["code"] == _ALREADY:
+                self._counts[problem["code"]] += 1
+                await asyncio.sleep(0.5)
+                continue
+            raise RuntimeError(f"{method} {path}: {answer.status_code} {problem}")
+
+    async def _all(self, path: str) -> AsyncIterator[dict[str, Any]]:
+        more = ""
+        while True:
+            page = await self._ask("GET", f"{path}?limit=200{more}")
+            for item in page["items"]:
+                yield item
+            if page["next_page_token"] is None:
+                return
+            more = f"&page_token={page['next_page_token']}"
+
+    # What must hold
+
+    async def _check_active(self, names: Sequence[str]) -> None:
+        clusters = {item["name"]: item async for item in self._all("/clusters")}
+        groups = [item async for item in self._all("/nodegroups")]
+        if sorted(clusters) != sorted(names) or len(groups) != len(names):
+            self.faults.append(f"there are {len(clusters)} clusters and {len(groups)} node groups")
+        parts = [(f"cluster {name}", item["status"]["phase"]) for name, item in clusters.items()]
+        parts += [(f"node group of {item['cluster_id']}", item["status"]["phase"]) for item in groups]
+        for name, item in clusters.items():
+            addons = item["status"]["addons"]
+            parts += [(f"addon {addon['name']} of {name}", addon["phase"]) for addon in addons]
+        self.faults += [f"{what} is {phase}" for what, phase in parts if phase != "active"]
+
+    async def _check_nothing_left(self) -> None:
+        left = [f"{path} {item['name']}" for path in ("/clusters", "/nodegroups") async for item in self._all(path)]
+        left += [f"log group {group['logGroupName']}" for group in await asyncio.to_thread(self._log_groups)]
+        self.faults += [f"{what} is left" for what in left]
+
+    def _log_groups(self) -> list[dict[str, Any]]:
+        return list(self._cloud.aws("logs").describe_log_groups(logGroupNamePrefix="/aws/eks/")["logGroups"])
+
+    async def _check_stacks(self, rounds: int) -> None:
+        stacks = await asyncio.to_thread(self._cloud.stacks)
+        names = Counter(stack["StackName"] for stack in stacks)
+        self.faults += [f"stack {name} was made {count} times" for name, count in names.items() if count > 1]
+        self.faults += [
+            f"stack {stack['StackName']} is left: {stack['StackStatus']}"
+            for stack in stacks
+            if stack["StackStatus"] != "DELETE_COMPLETE"
+        ]
+        wanted = rounds * CLUSTERS * STACKS_OF_A_CLUSTER
+        if len(names) != wanted:
+            self.faults.append(f"{len(names)} stacks were made, not {wanted}")
+        self._counts["stacks"] = len(names)
+        self._cloud_calls = self._cloud.calls().get("cloudformation:CreateStack", 0)
+
+    async def _check_events(self) -> None:
+        operations = {item["id"]: item async for item in self._all("/operations")}
+        self._counts["operations"] = len(operations)
+        for operation in operations.values():
+            if operation["status"] != "succeeded":
+                self.faults.append(f"{operation['id']} {operation['kind']} is {operation['status']}")
+        changes = Counter((item["kind"], item["resource"]["id"]) for item in operations.values())
+        self.faults += [f"{kind} of {which} was begun {n} times" for (kind, which), n in changes.items() if n > 1]
+        seen: Counter[tuple[str, ...]] = Counter()
+        async for event in self._all("/events"):
+            seen[_identity(event)] += 1
+        self._counts["events"] = seen.total()
+        self.faults += [f"event {'/'.join(what)} is there {count} times" for what, count in seen.items() if count > 1]
+        ended = {what[0] for what in seen if what[1] == "operation.succeeded"}
+        self.faults += [f"{operation} has no event of its end" for operation in operations.keys() - ended]
+
+
+def _identity(event: dict[str, Any]) -> tuple[str, ...]:
+    """Return what no two events share; AWS's own are told apart by their stack and time, whoever recorded them."""
+    if event["type"] == "stack.event":
+        return (event["data"]["stack_id"], event["at"], event["message"])
+    return (event["operation_id"], event["type"], event["message"])
