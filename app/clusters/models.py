@@ -2,7 +2,7 @@
 
 from sqlmodel import Field
 
-from app.db.base import ResourceColumns, live_unique_index
+from app.db.base import ResourceColumns, live_unique_index, page_index
 
 WAITING = "waiting"
 """Phase of an addon that waits for the cluster's first node group: no operation installs it yet."""
@@ -12,13 +12,16 @@ class Cluster(ResourceColumns, table=True):
     """An EKS cluster: its desired spec and what was observed of it."""
 
     __tablename__ = "clusters"
-    __table_args__ = (live_unique_index("uq_clusters_live_name", "account_id", "region", "name"),)
+    __table_args__ = (
+        page_index("clusters"),
+        live_unique_index("uq_clusters_live_name", "account_id", "region", "name"),
+    )
 
 
 class Addon(ResourceColumns, table=True):
     """An EKS addon of a cluster that is its own stack; `vpc-cni` and `kube-proxy` belong to the cluster's stack."""
 
     __tablename__ = "addons"
-    __table_args__ = (live_unique_index("uq_addons_live_name", "cluster_id", "name"),)
+    __table_args__ = (page_index("addons"), live_unique_index("uq_addons_live_name", "cluster_id", "name"))
 
     cluster_id: str = Field(max_length=40, foreign_key="clusters.id", index=True)

@@ -33,7 +33,7 @@ class ResourceColumns(Table):
     """What every resource keeps: the desired `spec`, the observed status, and its place in project and account."""
 
     id: str = Field(primary_key=True, max_length=40)
-    project_id: str = Field(max_length=40, foreign_key="projects.id", index=True)
+    project_id: str = Field(max_length=40, foreign_key="projects.id")
     account_id: str = Field(max_length=40, foreign_key="accounts.id")
     region: str = Field(max_length=32)
     name: str = Field(max_length=256)
@@ -57,6 +57,11 @@ class ResourceColumns(Table):
         """The spec that AWS has; after an update that failed or was cancelled it is not the desired one."""
         applied: dict[str, Any] = self.facts.get(APPLIED) or self.spec
         return applied
+
+
+def page_index(table: str) -> Index:
+    """Return the index that lists are read by: a project's rows, in the order of their ids."""
+    return Index(f"ix_{table}_project_id_id", "project_id", "id")
 
 
 def live_unique_index(name: str, *columns: str) -> Index:

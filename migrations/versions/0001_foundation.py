@@ -100,7 +100,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_clusters_project_id_projects"),
         sa.PrimaryKeyConstraint("id", name="pk_clusters"),
     )
-    op.create_index("ix_clusters_project_id", "clusters", ["project_id"], unique=False)
+    op.create_index("ix_clusters_project_id_id", "clusters", ["project_id", "id"], unique=False)
     op.create_index(
         "uq_clusters_live_name",
         "clusters",
@@ -193,7 +193,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_addons"),
     )
     op.create_index("ix_addons_cluster_id", "addons", ["cluster_id"], unique=False)
-    op.create_index("ix_addons_project_id", "addons", ["project_id"], unique=False)
+    op.create_index("ix_addons_project_id_id", "addons", ["project_id", "id"], unique=False)
     op.create_index(
         "uq_addons_live_name",
         "addons",
@@ -227,7 +227,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_nodegroups"),
     )
     op.create_index("ix_nodegroups_cluster_id", "nodegroups", ["cluster_id"], unique=False)
-    op.create_index("ix_nodegroups_project_id", "nodegroups", ["project_id"], unique=False)
+    op.create_index("ix_nodegroups_project_id_id", "nodegroups", ["project_id", "id"], unique=False)
     op.create_index(
         "uq_nodegroups_live_name",
         "nodegroups",
@@ -316,7 +316,7 @@ def downgrade() -> None:
         sqlite_where=sa.text("deleted_at IS NULL"),
         postgresql_where=sa.text("deleted_at IS NULL"),
     )
-    op.drop_index("ix_nodegroups_project_id", table_name="nodegroups")
+    op.drop_index("ix_nodegroups_project_id_id", table_name="nodegroups")
     op.drop_index("ix_nodegroups_cluster_id", table_name="nodegroups")
     op.drop_table("nodegroups")
     op.drop_index(
@@ -325,7 +325,7 @@ def downgrade() -> None:
         sqlite_where=sa.text("deleted_at IS NULL"),
         postgresql_where=sa.text("deleted_at IS NULL"),
     )
-    op.drop_index("ix_addons_project_id", table_name="addons")
+    op.drop_index("ix_addons_project_id_id", table_name="addons")
     op.drop_index("ix_addons_cluster_id", table_name="addons")
     op.drop_table("addons")
     op.drop_index(
@@ -351,7 +351,7 @@ def downgrade() -> None:
         sqlite_where=sa.text("deleted_at IS NULL"),
         postgresql_where=sa.text("deleted_at IS NULL"),
     )
-    op.drop_index("ix_clusters_project_id", table_name="clusters")
+    op.drop_index("ix_clusters_project_id_id", table_name="clusters")
     op.drop_table("clusters")
     op.drop_index("ix_idempotency_keys_created_at", table_name="idempotency_keys")
     op.drop_table("idempotency_keys")
