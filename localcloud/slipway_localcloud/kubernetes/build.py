@@ -1,0 +1,149 @@
+"""`build`: the Kubernetes programs from their Go modules, once per user and version.
+
+Two builds at once are safe: the second waits for the first and takes its result. What is half done is
+never seen, since the folder gets its name when it is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import binaries, launch, toolchain
+from .binaries import MODULES, SOURCES, STAGES, Binaries, NoBinaries
+from .toolchain import Say
+
+_STAGE_FOLDERS = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
+_BETWEEN_LINES = 5.0  # seconds
+
+
+def build(say: Say) -> Binaries:
+    """The programs, built if they are not there yet; `say` gets the progress, line by line.
+
+    Takes 8 to 10 minutes on two cores the first time. Raises NoBinaries with the compiler's last lines.
+    """
+    found = binaries.find()
+    if found:
+        return found
+    root = binaries.cache_root()
+    root.mkdir(parents=True, exist_ok=True)
+    with _alone(root, say):
+        found = binaries.find()
+        if found:
+            return found
+        started = time.monotonic()
+        for stale in root.glob(".building-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        go = toolchain.find(root, say)
+        say(f"building with {go}; the first time takes about ten minutes on two cores")
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=root) as temporary:
+            folder = Path(temporary) / "programs"
+            folder.mkdir()
+            for module in MODULES:
+                _compile(go, module, folder, say)
+            (folder / STAGES).write_text(_stages(go))
+            final = root / binaries.fingerprint()
+            shutil.rmtree(final, ignore_errors=True)
+            folder.rename(final)
+        size = sum(path.stat().st_size for path in final.iterdir()) / 1e6
+        say(f"built in {time.monotonic() - started:.0f} s, {size:.0f} MB: {final}")
+        return Binaries(final)
+
+
+def running() -> bool:
+    """Whether a build goes on, in this process or another."""
+    try:
+        with (binaries.cache_root() / "lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _alone(root: Path, say: Say) -> Iterator[None]:
+    """Waits for other builds. The kernel gives the lock back when its holder dies, however that happens."""
+    with (root / "lock").open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another build is running: waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _environment() -> dict[str, str]:
+    """The user's Go settings (proxy, cache), except those that change what comes out."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("GOFLAGS", "GOOS", "GOARCH", "GOWORK")}
+    return {**kept, "CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
+
+
+def _compile(go: Path, module: str, folder: Path, say: Say) -> None:
+    packages = MODULES[module]
+    names = {package: _program(package) for package in packages}
+    say(f"{', '.join(names.values())}: fetching sources")
+    started = time.monotonic()
+    counted = _run_quietly([str(go), "list", "-deps", *binaries.FLAGS, *packages], module)
+    total = len(counted.splitlines())
+    # One package may be named otherwise than its program (etcd's is `v3`); several go into a folder by their own.
+    output = folder / names[packages[0]] if len(packages) == 1 else f"{folder}{os.sep}"
+    command = [str(go), "build", "-v", *binaries.FLAGS, "-ldflags", binaries.linker_flags(module), "-o", str(output)]
+    with subprocess.Popen(
+        launch.command([*command, *packages]),
+        cwd=SOURCES / module,
+        env=_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            last = _follow(process, ", ".join(names.values()), total, say)
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        raise NoBinaries(f"{module} can't be built: " + "\n".join(last))
+    say(f"{', '.join(names.values())}: done in {time.monotonic() - started:.0f} s")
+
+
+def _program(package: str) -> str:
+    return "etcd" if package == "go.etcd.io/etcd/server/v3" else package.rpartition("/")[2]
+
+
+def _follow(process: subprocess.Popen[str], what: str, total: int, say: Say) -> list[str]:
+    """Turns the compiler's list of packages into a line now and then. Returns its last lines."""
+    assert process.stderr is not None
+    last: list[str] = []
+    count, said = 0, time.monotonic()
+    for line in process.stderr:
+        last = [*last[-19:], line.rstrip()]
+        count += " " not in line.strip()
+        if time.monotonic() - said >= _BETWEEN_LINES:
+            said = time.monotonic()
+            say(f"{what}: {count} of at most {total} packages, {line.strip()}")
+    return last
+
+
+def _run_quietly(command: list[str], module: str) -> str:
+    done = subprocess.run(
+        launch.command(command), cwd=SOURCES / module, env=_environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise NoBinaries(f"{module}: {done.stderr.strip()[-2000:]}")
+    return done.stdout
+
+
+def _stages(go: Path) -> str:
+    """kwok has no stages built in: those of its own repository, from the module's folder."""
+    source = Path(_run_quietly([str(go), "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"], "kwok").strip())
+    files = [path for name in _STAGE_FOLDERS for path in sorted((source / "kustomize" / "stage" / name).glob("*.yaml"))]
+    return "---\n".join(path.read_text().strip() + "\n" for path in files if path.name != "kustomization.yaml")
