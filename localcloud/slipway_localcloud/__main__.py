@@ -1,12 +1,14 @@
-"""`python -m slipway_localcloud up`: the local cloud in the foreground."""
+"""`python -m slipway_localcloud`: `up` runs the local cloud in the foreground, `build` makes its Kubernetes."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
+import time
 from pathlib import Path
 
-from . import server
+from . import kubernetes, server
 
 
 def main() -> None:
@@ -17,10 +19,35 @@ def main() -> None:
     up.add_argument("--port", type=int, default=4566, help="0 for any free one (default: %(default)s)")
     up.add_argument("--dir", type=Path, help="where logs go (default: a new temporary folder)")
     up.add_argument("--die-with-parent", action="store_true", help="end when the parent process ends (Linux)")
+    up.add_argument(
+        "--kubernetes",
+        choices=kubernetes.MODES,
+        default="auto",
+        help="when a cluster's real control plane starts: at the first connection (lazy), with the cluster (eager), "
+        "never (off); auto is lazy for clusters made when the programs are built or being built, else off",
+    )
+    commands.add_parser("build", help="compile the Kubernetes programs, once per user (about ten minutes)")
     arguments = parser.parse_args()
+    if arguments.command == "build":
+        build()
+        return
     if arguments.die_with_parent:
         server.die_with_parent()
-    server.up(arguments.port, arguments.dir or Path(tempfile.mkdtemp(prefix="slipway-localcloud-")))
+    directory = arguments.dir or Path(tempfile.mkdtemp(prefix="slipway-localcloud-"))
+    server.up(arguments.port, directory, arguments.kubernetes)
+
+
+def build() -> None:
+    """Builds the Kubernetes programs, with a line of progress now and then, and prints their folder last."""
+    from .kubernetes import binaries
+    from .kubernetes.build import build as build_programs
+
+    started = time.monotonic()
+    try:
+        found = build_programs(lambda line: print(f"{time.monotonic() - started:5.0f} s  {line}", flush=True))
+    except binaries.NoBinaries as error:
+        sys.exit(str(error))
+    print(found.folder)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .calls import CALLS
+from .kubernetes.planes import PLANES
 from .leftovers import leftovers
 from .rules import RULES, InvalidRules
 
@@ -22,6 +23,7 @@ def handle(method: str, path: str, body: bytes) -> Response:
         "rules": {"GET": RULES.describe, "PUT": lambda: _put_rules(body), "DELETE": lambda: RULES.replace([])},
         "calls": {"GET": lambda: dict(sorted(CALLS.items())), "DELETE": _clear_calls},
         "leftovers": {"GET": leftovers},
+        "kubernetes": {"GET": PLANES.describe},
         "health": {"GET": lambda: {"status": "ok"}},
     }
     if route not in routes:

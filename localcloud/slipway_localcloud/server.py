@@ -40,8 +40,8 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def up(port: int, directory: Path) -> None:
-    """Runs the local cloud until SIGTERM or SIGINT. Port 0 means any that is free."""
+def up(port: int, directory: Path, kubernetes: str = "auto") -> None:
+    """Runs the local cloud until SIGTERM or SIGINT. Port 0 means any that is free; `kubernetes` is one of its MODES."""
     directory.mkdir(parents=True, exist_ok=True)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -51,6 +51,13 @@ def up(port: int, directory: Path) -> None:
     ministack = upstream.load()
     logging.basicConfig(filename=directory / "localcloud.log", level=logging.WARNING, force=True)
     logging.captureWarnings(True)
+    from .kubernetes.binaries import NoBinaries
+    from .kubernetes.planes import PLANES
+
+    try:
+        PLANES.configure(kubernetes, directory / "kubernetes", port)
+    except NoBinaries as error:
+        sys.exit(str(error))
     asyncio.run(_serve(ministack, listener, port))
 
 
@@ -59,6 +66,7 @@ async def _serve(ministack: object, listener: socket.socket, port: int) -> None:
     from hypercorn.config import Config
 
     from .gateway import Gateway
+    from .kubernetes.planes import PLANES
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -79,7 +87,10 @@ async def _serve(ministack: object, listener: socket.socket, port: int) -> None:
     config.keep_alive_max_requests = 1_000_000
     config.accesslog = None
     config.errorlog = None
-    await serve(Gateway(ministack, ready), config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+    try:
+        await serve(Gateway(ministack, ready), config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+    finally:
+        await PLANES.stop()
 
 
 def _stop_soon(stop: asyncio.Event) -> None:

@@ -15,6 +15,7 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch_logs, ec2, eks
 
 from ..errors import AwsError
+from ..kubernetes.planes import PLANES
 from . import catalog
 from .records import Record, arn, cluster, fargate_profiles, in_use, invalid, now, of_cluster, start_update
 from .trust import check_cluster_role
@@ -43,6 +44,7 @@ def create(body: dict[str, Any], creator: str | None) -> Record:
         "endpointPrivateAccess": network.get("endpointPrivateAccess", False),
         "publicAccessCidrs": network.get("publicAccessCidrs") or ["0.0.0.0/0"],
     }
+    PLANES.attach(get_account_id(), get_region(), record)
     eks._clusters[name] = record
     if record["tags"]:
         eks._tags[record["arn"]] = dict(record["tags"])

@@ -11,6 +11,7 @@ from ministack.services import eks
 
 from ..eks import addons, clusters, records
 from ..errors import Unstable
+from ..kubernetes.planes import PLANES
 from .registry import Attributes, Properties, Work
 
 # How long an addon may be without a node before its stack gives up (AWS: about twenty minutes).
@@ -110,6 +111,7 @@ class Cluster:
         update = clusters.start_version_update(name, version)
         try:
             await work.wait()
+            await PLANES.upgrade(record, version)
         except BaseException:
             record["status"], update["status"] = "ACTIVE", "Failed"
             raise
