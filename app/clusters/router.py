@@ -20,7 +20,6 @@ from app.http.pagination import Page, PageQuery, TagQuery
 from app.http.route import JSON, StrictRoute, accepts
 from app.operations.dependencies import DatabaseDep
 from app.operations.schemas import OperationOut
-from app.operations.transitions import check_unchanged
 
 router = APIRouter(route_class=StrictRoute, tags=["clusters"])
 
@@ -112,9 +111,8 @@ async def update_cluster(
     async with change.transaction() as session:
         locked = await repository.get(session, change.caller.project_id, row.id, lock=True)
         change.check_match(locked.generation)
-        check_unchanged(row, locked)
         operation = await feature.service.update(
-            session, change.caller, locked, spec, facts=facts, callback_url=change.callback_url
+            session, change.caller, locked, spec, seen=row, facts=facts, callback_url=change.callback_url
         )
         return await change.accepted(session, await feature.ledger.out(session, operation))
 

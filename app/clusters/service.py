@@ -26,6 +26,7 @@ from app.engine.models import Operation
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
 from app.operations.service import GROUP_KIND, Ledger, Needs, Plan, Target
+from app.operations.transitions import check_unchanged
 from app.stacks.immutable import cluster_violations
 
 DELETE_STEPS = ("delete_stack", "delete_log_group", "check_leftovers")
@@ -141,6 +142,7 @@ class ClusterService:
         cluster: Cluster,
         spec: ClusterSpec,
         *,
+        seen: Cluster,
         facts: dict[str, Any] | None = None,
         callback_url: str | None = None,
     ) -> Operation:
@@ -151,6 +153,7 @@ class ClusterService:
             caller: Who asks.
             cluster: The cluster, locked.
             spec: The whole new spec.
+            seen: The cluster as it was when the spec was checked.
             facts: As for `create`, if the cluster never came to be: it is laid out anew.
             callback_url: To be called when the operation ends.
 
@@ -159,6 +162,7 @@ class ClusterService:
             SlipwayError: as `check_change`; or an addon that has to change is being changed.
         """
         await self.check_change(session, cluster, spec)
+        check_unchanged(seen, cluster)
         before = ClusterSpec.model_validate(cluster.applied_spec)
         addons = own_addons(spec)
         addons_change = await self._addons.differ(session, cluster, addons)

@@ -22,7 +22,6 @@ from app.nodegroups.models import Nodegroup
 from app.nodegroups.schemas import NodegroupOut, NodegroupSpec
 from app.operations.dependencies import DatabaseDep
 from app.operations.schemas import OperationOut
-from app.operations.transitions import check_unchanged
 
 router = APIRouter(route_class=StrictRoute, tags=["nodegroups"])
 
@@ -127,9 +126,14 @@ async def update_nodegroup(
     async with change.transaction() as session:
         locked = await repository.get(session, change.caller.project_id, row.id, lock=True)
         change.check_match(locked.generation)
-        check_unchanged(row, locked)
         operation = await feature.service.update(
-            session, change.caller, locked, spec, keep_desired=keep_desired, callback_url=change.callback_url
+            session,
+            change.caller,
+            locked,
+            spec,
+            seen=row,
+            keep_desired=keep_desired,
+            callback_url=change.callback_url,
         )
         return await change.accepted(session, await feature.ledger.out(session, operation))
 

@@ -18,6 +18,7 @@ from app.nodegroups.errors import (
     NodegroupDeletingError,
     NodegroupExistsError,
     NodegroupNotFoundError,
+    below,
 )
 from app.nodegroups.models import Nodegroup
 from app.nodegroups.ports import Clusters, ClusterView
@@ -26,6 +27,7 @@ from app.nodegroups.schemas import NodegroupSpec
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
 from app.operations.service import Ledger, Needs, Plan, Target
+from app.operations.transitions import check_unchanged
 from app.stacks.immutable import nodegroup_violations
 from app.stacks.taints import Taint
 
@@ -70,7 +72,13 @@ class NodegroupService:
     ) -> list[Operation]:
         """Begin to create the groups that stand in a cluster's own request."""
         cluster = await self._clusters.by_id(session, cluster_id)
-        return [await self._create(session, caller, cluster, spec, parent_id=parent_id) for spec in specs]
+        begun = []
+        for index, spec in enumerate(specs):
+            try:
+                begun.append(await self._create(session, caller, cluster, spec, parent_id=parent_id))
+            except InvalidError as error:
+                raise below(f"/nodegroups/{index}", error) from error
+        return begun
 
     async def check_change(self, session: AsyncSession, group: Nodegroup, spec: NodegroupSpec) -> ClusterView:
         """Check that a group can be changed now, and to this spec as far as AWS need not be asked; return its cluster.
@@ -95,6 +103,7 @@ class NodegroupService:
         group: Nodegroup,
         spec: NodegroupSpec,
         *,
+        seen: Nodegroup,
         keep_desired: bool,
         callback_url: str | None = None,
     ) -> Operation:
@@ -105,6 +114,7 @@ class NodegroupService:
             caller: Who asks.
             group: The group, locked.
             spec: The whole new spec.
+            seen: The group as it was when the spec was checked.
             keep_desired: The request did not say how many nodes there should be: the live number stays.
             callback_url: To be called when the operation ends.
 
@@ -112,6 +122,7 @@ class NodegroupService:
             SlipwayError: as `check_change`.
         """
         cluster = await self.check_change(session, group, spec)
+        check_unchanged(seen, group)
         before = _applied(group)
         spec = _with_version(spec, cluster, before)
         _check_subnets(spec, cluster)
