@@ -1,6 +1,7 @@
 """The SQL of the queue: admit, claim, renew, persist, release, wake. Every statement runs on both databases.
 
-`gen` is the fence: a claim adds one, and whatever the claimant writes says `WHERE id = :id AND gen = :gen`.
+`gen` is the fence: a claim adds one, whatever the claimant writes says `WHERE id = :id AND gen = :gen`, and its result
+adds one again, so that it is written once.
 `wakes` counts wake-ups, so that one which comes while the operation is being worked on is not lost.
 """
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, tuple_, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -22,7 +23,11 @@ from app.engine.models import LIVE, Operation, OperationDependency, OperationEve
 BLOCKED_RECHECK_SECONDS = 60.0
 """How often an operation whose dependencies have not ended is looked at without being woken."""
 
+ADMISSION_BATCH = 2000
+"""Pending operations looked at in one admission; the rest has its turn in the next one."""
+
 _ADMISSION_LOCK = 7201
+_EVENTS_LOCK = 7202
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +46,36 @@ def _unowned() -> ColumnElement[bool]:
     return or_(col(Operation.lease_expires_at).is_(None), col(Operation.lease_expires_at) < utcnow())
 
 
-async def look(session: AsyncSession) -> Due:
-    """Tell whether an operation is due, by the database's clock."""
-    soonest = select(func.min(col(Operation.next_run_at))).where(
-        col(Operation.status).in_(LIVE), or_(col(Operation.status) == "pending", _unowned())
+def _admissible(per_region: int) -> ColumnElement[bool]:
+    """Hold of pending operations that no full account + region keeps back.
+
+    Operations without a lock (parents) take no place, else parents alone could fill a region and wait for children;
+    what is cancelled before it began needs none either.
+    """
+    running = aliased(Operation)
+    full = (
+        select(running.account_id, running.region)  # type: ignore[call-overload]
+        .where(running.status == "running", running.lock_key.is_not(None))  # type: ignore[union-attr]
+        .group_by(running.account_id, running.region)
+        .having(func.count() >= per_region)
     )
+    return or_(_needs_no_place(), tuple_(col(Operation.account_id), col(Operation.region)).not_in(full))
+
+
+def _needs_no_place() -> ColumnElement[bool]:
+    return or_(col(Operation.lock_key).is_(None), col(Operation.cancel_requested))
+
+
+async def look(session: AsyncSession, *, per_region: int, phases: Mapping[str, Collection[str]]) -> Due:
+    """Tell by the database's clock whether there is something to admit or to claim.
+
+    What waits for a place in a full region, and what only another build knows, is not due.
+    """
+    ours = or_(
+        and_(col(Operation.status) == "pending", _admissible(per_region)),
+        and_(col(Operation.status) == "running", _unowned(), _known(phases)),
+    )
+    soonest = select(func.min(col(Operation.next_run_at))).where(col(Operation.status).in_(LIVE), ours)
     row = (await session.execute(select(utcnow(), soonest.scalar_subquery()))).one()
     now: datetime = row[0]
     at: datetime | None = row[1]
@@ -67,30 +97,53 @@ def _has_unfinished_dependency() -> ColumnElement[bool]:
 async def admit(session: AsyncSession, *, per_region: int) -> int:
     """Set pending operations running, oldest first, up to `per_region` for each account + region; return how many.
 
-    Operations without a lock (parents) take no place, else parents alone could fill a region and wait for children.
+    Rows are locked before their dependencies are looked at: an end that commits later finds the row as it is left
+    here and wakes it, one that committed before is seen. A row that somebody else holds has its turn next time.
     """
-    if session.get_bind().dialect.name == "postgresql":
+    if is_postgresql(session):
         await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADMISSION_LOCK})
-    due = and_(col(Operation.status) == "pending", col(Operation.next_run_at) <= utcnow())
-    await session.execute(
+    due = (
+        select(col(Operation.id))
+        .where(col(Operation.status) == "pending", col(Operation.next_run_at) <= utcnow(), _admissible(per_region))
+        .order_by(col(Operation.id))
+        .limit(ADMISSION_BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    locked = (await session.execute(due)).scalars().all()
+    if not locked:
+        return 0
+    blocked = await session.execute(
         update(Operation)
-        .where(due, _has_unfinished_dependency(), ~col(Operation.cancel_requested))
+        .where(col(Operation.id).in_(locked), _has_unfinished_dependency(), ~col(Operation.cancel_requested))
         .values(next_run_at=utcnow(BLOCKED_RECHECK_SECONDS))
+        .returning(col(Operation.id))
         .execution_options(synchronize_session=False)
     )
+    ready = set(locked).difference(blocked.scalars())
+    rows = await _set_running(session, ready, per_region) if ready else ()
+    if rows:
+        await _note_failed_dependencies(session, rows)
+        await order_events(session)
+        await session.execute(
+            insert(OperationEvent),
+            [event_values(row, type="operation.running", message=f"{row.kind} has begun") for row in rows],
+        )
+    return len(rows)
+
+
+async def _set_running(session: AsyncSession, ready: Collection[str], per_region: int) -> Sequence[Operation]:
     place = func.row_number().over(
-        partition_by=(Operation.account_id, Operation.region, col(Operation.lock_key).is_(None)),
-        order_by=col(Operation.id),
+        partition_by=(Operation.account_id, Operation.region, _needs_no_place()), order_by=col(Operation.id)
     )
-    ready = (
+    numbered = (
         select(
             col(Operation.id).label("id"),
-            col(Operation.lock_key).label("lock_key"),
             col(Operation.account_id).label("account_id"),
             col(Operation.region).label("region"),
+            _needs_no_place().label("free"),
             place.label("place"),
         )
-        .where(due)
+        .where(col(Operation.id).in_(ready))
         .subquery()
     )
     running = aliased(Operation)
@@ -100,12 +153,12 @@ async def admit(session: AsyncSession, *, per_region: int) -> int:
         .where(
             running.status == "running",  # type: ignore[arg-type]
             running.lock_key.is_not(None),  # type: ignore[union-attr]
-            running.account_id == ready.c.account_id,  # type: ignore[arg-type]
-            running.region == ready.c.region,  # type: ignore[arg-type]
+            running.account_id == numbered.c.account_id,  # type: ignore[arg-type]
+            running.region == numbered.c.region,  # type: ignore[arg-type]
         )
         .scalar_subquery()
     )
-    admitted = select(ready.c.id).where(or_(ready.c.lock_key.is_(None), ready.c.place <= per_region - taken))
+    admitted = select(numbered.c.id).where(or_(numbered.c.free, numbered.c.place <= per_region - taken))
     statement = (
         update(Operation)
         .where(col(Operation.id).in_(admitted))
@@ -114,13 +167,7 @@ async def admit(session: AsyncSession, *, per_region: int) -> int:
         .execution_options(synchronize_session=False)
     )
     rows = (await session.execute(statement)).scalars().all()
-    if rows:
-        await _note_failed_dependencies(session, rows)
-        await session.execute(
-            insert(OperationEvent),
-            [event_values(row, type="operation.running", message=f"{row.kind} has begun") for row in rows],
-        )
-    return len(rows)
+    return sorted(rows, key=lambda row: row.id)
 
 
 async def _note_failed_dependencies(session: AsyncSession, admitted: Sequence[Operation]) -> None:
@@ -182,10 +229,11 @@ async def claim(
         .order_by(col(Operation.next_run_at))
         .limit(limit)
         .with_for_update(skip_locked=True)
+        .cte("due")  # a subquery may be run again for each row, and then claims more than its limit
     )
     statement = (
         update(Operation)
-        .where(col(Operation.id).in_(due))
+        .where(col(Operation.id).in_(select(due.c.id)))
         .values(lease_owner=owner, lease_expires_at=utcnow(lease_seconds), gen=col(Operation.gen) + 1)
         .returning(Operation)
         .execution_options(synchronize_session=False)
@@ -193,11 +241,13 @@ async def claim(
     return (await session.execute(statement)).scalars().all()
 
 
-async def fenced_update(session: AsyncSession, operation: Operation, **values: Any) -> bool:
-    """Write under the fence; False means that the operation belongs to somebody else now."""
+async def fenced_update(
+    session: AsyncSession, operation: Operation, *where: ColumnElement[bool], **values: Any
+) -> bool:
+    """Write under the fence, if `where` holds too; False means that the operation belongs to somebody else now."""
     result = await session.execute(
         update(Operation)
-        .where(col(Operation.id) == operation.id, col(Operation.gen) == operation.gen)
+        .where(col(Operation.id) == operation.id, col(Operation.gen) == operation.gen, *where)
         .values(**values)
         .execution_options(synchronize_session=False)
     )
@@ -205,9 +255,51 @@ async def fenced_update(session: AsyncSession, operation: Operation, **values: A
     return result.rowcount == 1
 
 
+async def hand_back(session: AsyncSession, operation: Operation, **values: Any) -> bool:
+    """Write what came of a claim and end it, once: the fence moves on.
+
+    So a result that is written again, because nobody heard that its first commit had succeeded, is thrown away.
+    """
+    return await fenced_update(
+        session, operation, gen=col(Operation.gen) + 1, lease_owner=None, lease_expires_at=None, **values
+    )
+
+
 async def release(session: AsyncSession, operation: Operation) -> bool:
     """Give a claim back unused, so that another process takes it at once."""
-    return await fenced_update(session, operation, lease_owner=None, lease_expires_at=None, next_run_at=utcnow())
+    return await hand_back(session, operation, next_run_at=utcnow())
+
+
+def is_leased() -> ColumnElement[bool]:
+    """Hold as long as the claim's lease has not run out."""
+    return col(Operation.lease_expires_at) > utcnow()
+
+
+async def lock_results(session: AsyncSession, operation_ids: Collection[str]) -> None:
+    """Lock operations, their parents and what waits for them, in the order of ids: batches never lock crosswise."""
+    if not is_postgresql(session):
+        return
+    parents = select(col(Operation.parent_id)).where(col(Operation.id).in_(operation_ids))
+    dependents = select(col(OperationDependency.operation_id)).where(
+        col(OperationDependency.depends_on_id).in_(operation_ids)
+    )
+    own = col(Operation.id)
+    touched = or_(own.in_(operation_ids), own.in_(parents), own.in_(dependents))
+    await session.execute(select(own).where(touched).order_by(own).with_for_update())
+
+
+async def order_events(session: AsyncSession) -> None:
+    """Have events committed in the order of their numbers: who has read up to one never misses a smaller one.
+
+    To be called before events are inserted. SQLite has one writer at a time anyway.
+    """
+    if is_postgresql(session):
+        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _EVENTS_LOCK})
+
+
+def is_postgresql(session: AsyncSession) -> bool:
+    """Tell whether several processes may write at once."""
+    return session.get_bind().dialect.name == "postgresql"
 
 
 async def wake(session: AsyncSession, notifier: Notifier, operation_ids: Collection[str]) -> None:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
@@ -25,9 +25,9 @@ from app.engine.claims import event_values
 from app.engine.metrics import POLL_INTERVAL, POLLS, WATCHED
 from app.engine.models import Operation, OperationEvent, PollerLease, StackWatch
 from app.engine.results import insert_new
-from app.engine.stack_events import since, stack_event
+from app.engine.stack_events import is_of, stack_event
 from app.gateways.aws.cloudformation import CloudFormation
-from app.gateways.aws.errors import AwsError, Throttled
+from app.gateways.aws.errors import AwsError, NotFound, Throttled
 
 log = logging.getLogger(__name__)
 
@@ -35,25 +35,70 @@ EVENTS_EVERY_SECONDS = 5.0
 LEASE_SECONDS = 6.0
 """How long after the end of a process another one polls in its place."""
 
-RENEW_SECONDS = 2.0
+LOOK_SECONDS = 2.0
+"""How often the lease is renewed and the table looked at: what is new does not wait for the end of a long pause."""
+
 GROWTH = 0.05
 """A stack that has been waited for T seconds is looked at every 5 % of T: the wait grows by a fortieth on average."""
+
+LARGEST_SLOWDOWN = 16.0
 
 Key = tuple[str, str]
 """Account id and region."""
 
 
-@dataclass(slots=True)
-class _Watched:
-    watch: StackWatch
-    age_seconds: float
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """What waits in one account + region: how many stacks, since when the youngest, and whether somebody follows."""
+
+    count: int
+    youngest_seconds: float
     followed: bool
 
 
-def interval(ages: Sequence[float], *, shortest: float, longest: float, slowdown: float) -> float:
-    """Return the seconds to the next poll: by the youngest wait, between the limits, times the slowdown."""
-    youngest = min(ages, default=0.0)
+def interval(youngest: float, *, shortest: float, longest: float, slowdown: float) -> float:
+    """Return the seconds to the next poll: by the age of the youngest wait, between the limits, times the slowdown."""
     return min(longest, max(shortest, youngest * GROWTH)) * slowdown
+
+
+class _Rhythm:
+    """When AWS is asked again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.slowdown = 1.0
+        self.interval = settings.poll_min_seconds
+        self._settings = settings
+        self._clock = asyncio.get_running_loop().time
+        self._polled = self._clock()
+        self._events_read: float | None = None
+
+    def heed(self, waiting: _Waiting) -> None:
+        """Set the interval by what waits now."""
+        self.interval = interval(
+            waiting.youngest_seconds,
+            shortest=self._settings.poll_min_seconds,
+            longest=self._settings.poll_max_seconds,
+            slowdown=self.slowdown,
+        )
+
+    def seconds_to_poll(self) -> float:
+        return self._polled + self.interval - self._clock()
+
+    def are_events_due(self) -> bool:
+        every = EVENTS_EVERY_SECONDS * self.slowdown
+        return self._events_read is None or self._clock() - self._events_read >= every
+
+    def polled(self) -> None:
+        self._polled = self._clock()
+
+    def events_read(self) -> None:
+        self._events_read = self._clock()
+
+    def slow_down(self) -> None:
+        self.slowdown = min(LARGEST_SLOWDOWN, self.slowdown * 2)
+
+    def speed_up(self) -> None:
+        self.slowdown = max(1.0, self.slowdown / 2)
 
 
 class Poller:
@@ -76,13 +121,12 @@ class Poller:
         """Start a task for each account + region that has waiting stacks; a task ends when nothing waits any more."""
         try:
             while True:
-                with contextlib.suppress(SQLAlchemyError, OSError):
-                    async with self._database.read() as session:
-                        keys = await session.execute(
-                            select(col(StackWatch.account_id), col(StackWatch.region)).distinct()
-                        )
-                        for account_id, region in keys:
-                            self._start((account_id, region))
+                try:
+                    await self._start_missing()
+                except (SQLAlchemyError, OSError) as error:
+                    log.warning("the database does not answer the poller, trying again: %s", error)
+                except Exception:
+                    log.exception("the poller failed unexpectedly and goes on")
                 await asyncio.sleep(min(1.0, self._settings.poll_min_seconds))
         finally:
             tasks = list(self._tasks.values())
@@ -90,6 +134,12 @@ class Poller:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._let_go()
+
+    async def _start_missing(self) -> None:
+        async with self._database.read() as session:
+            keys = await session.execute(select(col(StackWatch.account_id), col(StackWatch.region)).distinct())
+            for account_id, region in keys:
+                self._start((account_id, region))
 
     async def _let_go(self) -> None:
         """Give the leases back, so that another process polls at once."""
@@ -104,68 +154,58 @@ class Poller:
             task.add_done_callback(lambda _task: self._tasks.pop(key, None))
 
     async def _poll_region(self, key: Key) -> None:
-        slowdown, events_read = 1.0, 0.0
-        loop = asyncio.get_running_loop()
+        rhythm = _Rhythm(self._settings)
         while True:
-            pause = self._settings.poll_min_seconds
+            pause = LOOK_SECONDS
             try:
-                watched = await self._watched(key)
-                WATCHED.labels(key[1]).set(len(watched))
-                if not watched:
+                waiting = await self._waiting(key)
+                WATCHED.labels(key[1]).set(waiting.count)
+                if not waiting.count:
                     return
-                ages = [entry.age_seconds for entry in watched]
-                pause = interval(
-                    ages,
-                    shortest=self._settings.poll_min_seconds,
-                    longest=self._settings.poll_max_seconds,
-                    slowdown=slowdown,
-                )
-                POLL_INTERVAL.labels(key[1]).set(pause)
-                if not await self._sleep_holding(key, pause):
-                    continue
-                await self._poll_stacks(key)
-                if loop.time() - events_read >= EVENTS_EVERY_SECONDS:
-                    events_read = loop.time()
-                    await self._read_followed(key)
-                slowdown = max(1.0, slowdown / 2)
-                POLLS.labels(key[1], "ok").inc()
+                rhythm.heed(waiting)
+                POLL_INTERVAL.labels(key[1]).set(rhythm.interval)
+                if await self._hold(key):
+                    await self._poll(key, rhythm, followed=waiting.followed)
+                    pause = min(pause, max(0.01, rhythm.seconds_to_poll()))
             except Throttled:
-                slowdown = min(16.0, slowdown * 2)
+                rhythm.slow_down()
                 POLLS.labels(key[1], "throttled").inc()
-                log.info("CloudFormation throttles %s in %s: polling %g times slower", *key, slowdown)
+                log.info("CloudFormation throttles %s in %s: polling %g times slower", *key, rhythm.slowdown)
             except (AwsError, SQLAlchemyError, OSError) as error:
-                slowdown = min(16.0, slowdown * 2)
+                rhythm.slow_down()
                 POLLS.labels(key[1], "error").inc()
                 log.warning("a poll of %s in %s failed: %s", *key, error)
-                await asyncio.sleep(pause)
+            except Exception:
+                rhythm.slow_down()
+                POLLS.labels(key[1], "error").inc()
+                log.exception("a poll of %s in %s failed unexpectedly", *key)
+            await asyncio.sleep(pause)
 
-    async def _watched(self, key: Key) -> list[_Watched]:
-        query = select(StackWatch, utcnow()).where(
-            col(StackWatch.account_id) == key[0], col(StackWatch.region) == key[1]
-        )
+    async def _poll(self, key: Key, rhythm: _Rhythm, *, followed: bool) -> None:
+        """Ask AWS what is due."""
+        if rhythm.seconds_to_poll() <= 0:
+            rhythm.polled()
+            await self._poll_stacks(key)
+            rhythm.speed_up()
+            POLLS.labels(key[1], "ok").inc()
+        if followed and rhythm.are_events_due():
+            rhythm.events_read()
+            for watch in await self._watches(key, col(StackWatch.followed_until) > utcnow()):
+                await self._read_events(key, watch)
+
+    async def _waiting(self, key: Key) -> _Waiting:
+        query = select(
+            utcnow(), func.count(), func.max(col(StackWatch.created_at)), func.max(col(StackWatch.followed_until))
+        ).where(col(StackWatch.account_id) == key[0], col(StackWatch.region) == key[1])
         async with self._database.read() as session:
-            rows = (await session.execute(query)).all()
-        return [
-            _Watched(
-                watch=watch,
-                age_seconds=(now - watch.created_at).total_seconds(),
-                followed=watch.followed_until is not None and watch.followed_until > now,
-            )
-            for watch, now in rows
-        ]
+            now, count, youngest, followed = (await session.execute(query)).one()
+        age = (now - youngest).total_seconds() if youngest else 0.0
+        return _Waiting(count, age, followed is not None and followed > now)
 
-    async def _sleep_holding(self, key: Key, seconds: float) -> bool:
-        """Sleep with the lease of an account + region; False once another process has it."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
-        while True:
-            if not await self._hold(key):
-                await asyncio.sleep(RENEW_SECONDS)
-                return False
-            left = end - loop.time()
-            if left <= 0:
-                return True
-            await asyncio.sleep(min(left, RENEW_SECONDS))
+    async def _watches(self, key: Key, *where: ColumnElement[bool]) -> Sequence[StackWatch]:
+        query = select(StackWatch).where(col(StackWatch.account_id) == key[0], col(StackWatch.region) == key[1], *where)
+        async with self._database.read() as session:
+            return (await session.execute(query)).scalars().all()
 
     async def _hold(self, key: Key) -> bool:
         """Take or renew the lease of an account + region; False while another process has it."""
@@ -185,10 +225,11 @@ class Poller:
             return (await session.execute(taken)).scalar_one_or_none() is not None
 
     async def _poll_stacks(self, key: Key) -> None:
-        watched = await self._watched(key)
+        """Wake the operations whose stacks were watched before AWS was asked, and are not in progress."""
+        watched = await self._watches(key)
         client = await self._cloudformation(*key)
         in_progress = await client.in_progress()
-        ended = [entry.watch for entry in watched if entry.watch.stack_id not in in_progress]
+        ended = [watch for watch in watched if watch.stack_id not in in_progress]
         if not ended:
             return
         async with self._database.write() as session:
@@ -200,21 +241,19 @@ class Poller:
                 )
             await claims.wake(session, self._database.notifier, sorted({watch.operation_id for watch in ended}))
 
-    async def _read_followed(self, key: Key) -> None:
-        for entry in await self._watched(key):
-            if entry.followed:
-                await self._read_events(key, entry.watch)
-
     async def _read_events(self, key: Key, watch: StackWatch) -> None:
         client = await self._cloudformation(*key)
-        events = await client.events(watch.stack_id, until_event_id=watch.last_event_id)
+        try:
+            events = await client.events(watch.stack_id, until_event_id=watch.last_event_id)
+        except NotFound:  # of a stack that somebody else deleted long ago: its operation will find out
+            return
         if not events:
             return
         async with self._database.write() as session:
             operation = await session.get(Operation, watch.operation_id)
             if operation is None:
                 return
-            news = [stack_event(event) for event in since(events, operation.started_at)]
+            news = [stack_event(event) for event in events if is_of(event, operation)]
             rows = [
                 event_values(
                     operation, type=new.type, message=new.message, data=new.data, source_id=new.source_id, at=new.at
@@ -222,6 +261,7 @@ class Poller:
                 for new in news
             ]
             if rows:
+                await claims.order_events(session)
                 await insert_new(session, OperationEvent, rows)
             await session.execute(
                 update(StackWatch)

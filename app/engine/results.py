@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, delete, insert, select
+from sqlalchemy import case, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -14,7 +14,7 @@ from sqlmodel import col
 from app.core.failure import Failure
 from app.db.notify import EVENTS, OPERATIONS, Notifier
 from app.db.types import utcnow
-from app.engine.claims import event_values, fenced_update, wake_waiting_for
+from app.engine.claims import event_values, hand_back, is_postgresql, order_events, wake_waiting_for
 from app.engine.contract import (
     Advance,
     Cancelled,
@@ -31,6 +31,8 @@ from app.engine.contract import (
 from app.engine.models import Operation, OperationEvent, StackWatch
 
 log = logging.getLogger(__name__)
+
+_SAID = {"succeeded": "succeeded", "failed": "failed", "cancelled": "been cancelled"}
 
 
 @dataclass(slots=True)
@@ -53,110 +55,111 @@ class Result:
         return self.context.operation
 
 
-async def apply(
-    session: AsyncSession,
-    notifier: Notifier,
-    registry: Mapping[str, Reconciler],
-    result: Result,
-    observers: Sequence[Observer] = (),
-) -> bool:
-    """Write one result; False means that it was thrown away, because the fence had moved on."""
-    now: datetime = (await session.execute(select(utcnow()))).scalar_one()
-    if isinstance(result.outcome, Advance | Wait):
-        return await _carry_on(session, notifier, result, result.outcome, now, observers)
-    return await _end(session, notifier, registry[result.operation.kind], result, now, observers)
+class ResultWriter:
+    """Writes results, and tells of them whom they concern."""
+
+    def __init__(
+        self, notifier: Notifier, registry: Mapping[str, Reconciler], observers: Sequence[Observer] = ()
+    ) -> None:
+        self._notifier = notifier
+        self._registry = registry
+        self._observers = observers
+
+    async def apply(self, session: AsyncSession, result: Result) -> bool:
+        """Write one result; False means that it was thrown away, because the fence had moved on."""
+        now: datetime = (await session.execute(select(utcnow()))).scalar_one()
+        if isinstance(result.outcome, Advance | Wait):
+            return await self._carry_on(session, result, result.outcome, now)
+        return await self._end(session, result, now)
+
+    async def _carry_on(self, session: AsyncSession, result: Result, outcome: Advance | Wait, now: datetime) -> bool:
+        operation, context = result.operation, result.context
+        wait = outcome.seconds if isinstance(outcome, Wait) else 0.0
+        steps = _timed(context.steps, now)
+        not_woken = col(Operation.wakes) == operation.wakes
+        written = await hand_back(
+            session,
+            operation,
+            phase=outcome.phase if isinstance(outcome, Advance) else operation.phase,
+            data=context.data,
+            steps=steps,
+            warnings=context.warnings,
+            attempts=result.attempts,
+            next_run_at=case((not_woken, utcnow(wait)), else_=utcnow()),
+        )
+        if not written:
+            return False
+        await _watch(session, operation, outcome.stack_ids if isinstance(outcome, Wait) else ())
+        events = [*context.events, *_moved(operation.steps, steps)]
+        if events:
+            await self._record(session, Operation(**{**operation.model_dump(), "steps": steps}), events, now)
+        if wait == 0.0:
+            await self._notifier.notify(session, OPERATIONS)
+        return True
+
+    async def _end(self, session: AsyncSession, result: Result, now: datetime) -> bool:
+        context = result.context
+        operation = await _locked(session, result.operation)
+        if operation is None:
+            return False
+        # A create that a delete has taken the lock from ends cancelled, also if it was done at that very moment.
+        ending, failure = _ending(Cancelled() if operation.superseded else result.outcome)
+        before, steps = operation.steps, _timed(_ended(context.steps, ending), now)
+        operation.status, operation.finished_at = ending, now
+        operation.data, operation.steps, operation.warnings = context.data, steps, context.warnings
+        operation.error = failure.as_json() if failure else None
+        operation.dead_letter = result.dead_letter and failure is not None
+        operation.attempts = result.attempts
+        operation.gen += 1  # as `hand_back` does
+        operation.lease_owner = operation.lease_expires_at = None
+        await session.flush()
+        await _watch(session, operation, ())
+        await self._settle(session, operation, ending)
+        message = failure.message if failure else f"{operation.kind} has {_SAID[ending]}"
+        ended = NewEvent(f"operation.{ending}", message, data=failure.as_json() if failure else {})
+        await self._record(session, operation, [*context.events, *_moved(before, steps), ended], now)
+        await wake_waiting_for(session, self._notifier, operation)
+        return True
+
+    async def _settle(self, session: AsyncSession, operation: Operation, ending: Ending) -> None:
+        """Settle the resource; if that is what fails, a dead letter ends all the same."""
+        reconciler = self._registry[operation.kind]
+        if not operation.dead_letter:
+            await reconciler.settle(session, operation, ending)
+            await session.flush()
+            return
+        try:
+            async with session.begin_nested():
+                await reconciler.settle(session, operation, ending)
+        except Exception:
+            log.exception("%s: the resource could not be settled", operation.id)
+
+    async def _record(
+        self, session: AsyncSession, operation: Operation, events: Sequence[NewEvent], now: datetime
+    ) -> None:
+        rows = [
+            event_values(
+                operation,
+                type=event.type,
+                message=event.message,
+                data=event.data,
+                source_id=event.source_id,
+                at=event.at or now,
+            )
+            for event in events
+        ]
+        await order_events(session)
+        await insert_new(session, OperationEvent, rows)
+        for observer in self._observers:
+            await observer.recorded(session, operation, events)
+        await self._notifier.notify(session, EVENTS)
 
 
-async def _carry_on(
-    session: AsyncSession,
-    notifier: Notifier,
-    result: Result,
-    outcome: Advance | Wait,
-    now: datetime,
-    observers: Sequence[Observer],
-) -> bool:
-    operation, context = result.operation, result.context
-    wait = outcome.seconds if isinstance(outcome, Wait) else 0.0
-    steps = _timed(context.steps, now)
-    not_woken = col(Operation.wakes) == operation.wakes
-    written = await fenced_update(
-        session,
-        operation,
-        phase=outcome.phase if isinstance(outcome, Advance) else operation.phase,
-        data=context.data,
-        steps=steps,
-        warnings=context.warnings,
-        attempts=result.attempts,
-        next_run_at=case((not_woken, utcnow(wait)), else_=utcnow()),
-        lease_owner=None,
-        lease_expires_at=None,
-    )
-    if not written:
-        return False
-    await _watch(session, operation, outcome.stack_ids if isinstance(outcome, Wait) else ())
-    events = await _write_events(session, operation, steps, context)
-    for observer in observers if events else ():
-        await observer.recorded(session, Operation(**{**operation.model_dump(), "steps": steps}), events)
-    if events:
-        await notifier.notify(session, EVENTS)
-    if wait == 0.0:
-        await notifier.notify(session, OPERATIONS)
-    return True
-
-
-async def _end(
-    session: AsyncSession,
-    notifier: Notifier,
-    reconciler: Reconciler,
-    result: Result,
-    now: datetime,
-    observers: Sequence[Observer],
-) -> bool:
-    operation, context = result.operation, result.context
-    ending, failure = _ending(result.outcome)
-    for step in context.steps:
-        if step["status"] == "running":
-            step["status"] = ending
-        elif step["status"] == "pending" and ending == "succeeded":
-            step["status"] = "skipped"
-    steps = _timed(context.steps, now)
-    final: dict[str, Any] = {
-        "status": ending,
-        "data": context.data,
-        "steps": steps,
-        "warnings": context.warnings,
-        "error": failure.as_json() if failure else None,
-        "dead_letter": result.dead_letter,
-        "attempts": result.attempts,
-        "finished_at": now,
-        "lease_owner": None,
-        "lease_expires_at": None,
-    }
-    if not await fenced_update(session, operation, **final):
-        return False
-    await _watch(session, operation, ())
-    message = failure.message if failure else f"{operation.kind} has {ending}"
-    ended = NewEvent(f"operation.{ending}", message, data=failure.as_json() if failure else {})
-    events = await _write_events(session, operation, steps, context, ended)
-    settled = Operation(**{**operation.model_dump(), **final})
-    if result.dead_letter:
-        await _settle_if_possible(session, reconciler, settled)
-    else:
-        await reconciler.settle(session, settled, ending)
-    for observer in observers:
-        await observer.recorded(session, settled, events)
-    await wake_waiting_for(session, notifier, operation)
-    await notifier.notify(session, EVENTS)
-    return True
-
-
-async def _settle_if_possible(session: AsyncSession, reconciler: Reconciler, operation: Operation) -> None:
-    """Settle a dead letter; if that is what fails, the operation ends all the same."""
-    try:
-        async with session.begin_nested():
-            await reconciler.settle(session, operation, "failed")
-    except Exception:
-        log.exception("%s: the resource could not be settled", operation.id)
+async def _locked(session: AsyncSession, claimed: Operation) -> Operation | None:
+    """Return the row as it is now, if it is still the claimant's; whoever wants to change it meanwhile waits."""
+    query = select(Operation).where(col(Operation.id) == claimed.id, col(Operation.gen) == claimed.gen)
+    query = query.with_for_update().execution_options(populate_existing=True)
+    return (await session.execute(query)).scalar_one_or_none()
 
 
 def _ending(outcome: Outcome) -> tuple[Ending, Failure | None]:
@@ -171,6 +174,12 @@ def _ending(outcome: Outcome) -> tuple[Ending, Failure | None]:
             raise TypeError(f"{outcome!r} ends nothing")
 
 
+def _ended(steps: list[dict[str, Any]], ending: Ending) -> list[dict[str, Any]]:
+    """Return the steps at the end of an operation: one that ran ends as it does."""
+    ended = {"running": str(ending)} | ({"pending": "skipped"} if ending == "succeeded" else {})
+    return [{**step, "status": ended.get(step["status"], step["status"])} for step in steps]
+
+
 def _timed(steps: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
     timed = []
     for step in steps:
@@ -183,7 +192,17 @@ def _timed(steps: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
     return timed
 
 
-async def _watch(session: AsyncSession, operation: Operation, stack_ids: tuple[str, ...] | Any) -> None:
+def _moved(before: list[dict[str, Any]], steps: list[dict[str, Any]]) -> list[NewEvent]:
+    """Return an event for each step that has begun or ended."""
+    known = {step["name"]: step["status"] for step in before}
+    return [
+        NewEvent("operation.step", f"{step['name']} {step['status']}", data=step)
+        for step in steps
+        if step["status"] not in ("skipped", known.get(step["name"]))
+    ]
+
+
+async def _watch(session: AsyncSession, operation: Operation, stack_ids: Sequence[str]) -> None:
     gone = delete(StackWatch).where(col(StackWatch.operation_id) == operation.id)
     await session.execute(gone.where(col(StackWatch.stack_id).not_in(list(stack_ids))))
     if not stack_ids:
@@ -204,35 +223,5 @@ async def insert_new(
     session: AsyncSession, table: type[StackWatch | OperationEvent], rows: list[dict[str, Any]]
 ) -> None:
     """Insert the rows that are not there yet (by any unique constraint)."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    dialect = postgresql if is_postgresql(session) else sqlite
     await session.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
-
-
-async def _write_events(
-    session: AsyncSession, operation: Operation, steps: list[dict[str, Any]], context: Context, *more: NewEvent
-) -> list[NewEvent]:
-    before = {step["name"]: step["status"] for step in operation.steps}
-    moved = [step for step in steps if step["status"] != before.get(step["name"])]
-    news = [
-        NewEvent("operation.step", f"{step['name']} {step['status']}", data=step)
-        for step in moved
-        if step["status"] != "skipped"
-    ]
-    news = [*context.events, *news, *more]
-    known: list[dict[str, Any]] = []
-    unnamed: list[dict[str, Any]] = []
-    for event in news:
-        values = event_values(
-            operation, type=event.type, message=event.message, data=event.data, source_id=event.source_id
-        )
-        values["at"] = event.at
-        (unnamed if event.source_id is None else known).append(values)
-    for values in known:
-        values["at"] = values["at"] or (await session.execute(select(utcnow()))).scalar_one()
-    if known:
-        await insert_new(session, OperationEvent, known)
-    for values in unnamed:
-        if values["at"] is None:
-            del values["at"]
-        await session.execute(insert(OperationEvent), values)
-    return news

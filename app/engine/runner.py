@@ -2,26 +2,29 @@
 
 import asyncio
 import contextlib
+import copy
 import logging
 import os
 import random
 import time
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core.failure import Failure
 from app.core.ids import new_id
 from app.core.logging import operation_id_var
 from app.core.settings import Settings
-from app.db.notify import OPERATIONS
+from app.db.notify import EVENTS, OPERATIONS
 from app.db.session import Database
 from app.db.types import utcnow
-from app.engine import claims, results
+from app.engine import claims
 from app.engine.contract import Context, Fail, LeaseLostError, Observer, Outcome, Reconciler, TransientError, Wait
 from app.engine.metrics import CLAIMS, DEAD_LETTERS, FENCED, RECONCILE_SECONDS
 from app.engine.models import Operation
-from app.engine.results import Result
+from app.engine.results import Result, ResultWriter
 from app.gateways.aws.errors import AwsError
 
 log = logging.getLogger(__name__)
@@ -30,7 +33,8 @@ TRANSIENT_ATTEMPTS = 30
 """Calls in a row that found AWS or a cluster away before the operation fails; with backoff about 50 minutes."""
 
 BUG_ATTEMPTS = 6
-"""Calls in a row that ended in an error nobody foresaw before the operation is dead-lettered; about two minutes."""
+"""Calls in a row that could not do their work, the last for a reason that nobody foresaw, before the operation is
+dead-lettered; of such errors alone, about a minute."""
 
 MAX_BACKOFF_SECONDS = 120.0
 
@@ -54,57 +58,75 @@ class Engine:
         self.last_turn = time.monotonic()
         self._database = database
         self._registry = registry
-        self._observers = observers
         self._settings = settings
+        self._writer = ResultWriter(database.notifier, registry, observers)
         self._phases = {kind: reconciler.phases for kind, reconciler in registry.items()}
         self._wake = asyncio.Event()
         self._results: list[Result] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._claimed: dict[str, Operation] = {}
         self._stopping = False
+        self._turning = asyncio.Lock()
 
     async def run(self) -> None:
         """Turn until `drain` is called; a database that is away is waited for, and no result is lost meanwhile."""
         with self._database.notifier.subscribe(OPERATIONS, self._wake):
             while not self._stopping:
-                try:
-                    pause = await self._turn()
-                    self.last_turn = time.monotonic()
-                except (SQLAlchemyError, OSError) as error:
-                    log.warning("the database does not answer, trying again: %s", error)
-                    pause = 1.0
+                pause = await self._try_to_turn()
                 if pause > 0:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), pause)
 
     async def drain(self) -> None:
-        """Stop claiming, let what is under way finish, write it, and give the rest back."""
+        """Stop claiming, let what is under way finish, write it as it comes, and give the rest back."""
         self._stopping = True
         self._wake.set()
-        tasks = list(self._tasks.values())
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self._settings.drain_seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-        await self._flush()
-        async with self._database.write() as session:
-            for operation in self._claimed.values():
-                await claims.release(session, operation)
-        self._claimed.clear()
+        async with self._turning:  # a turn that is at it may still claim
+            try:
+                await self._finish(self._settings.drain_seconds)
+            finally:
+                late = list(self._tasks.values())
+                for task in late:
+                    task.cancel()
+                await asyncio.gather(*late, return_exceptions=True)
+            await self._flush()
+            async with self._database.write() as session:
+                for operation in self._claimed.values():
+                    await claims.release(session, operation)
+            self._claimed.clear()
+
+    async def _finish(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while self._tasks and (left := end - loop.time()) > 0:
+            await asyncio.wait(list(self._tasks.values()), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await self._flush()
+
+    async def _try_to_turn(self) -> float:
+        async with self._turning:
+            if self._stopping:
+                return 0.0
+            try:
+                pause = await self._turn()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("the database does not answer, trying again: %s", error)
+                return 1.0
+            self.last_turn = time.monotonic()
+            return pause
 
     async def _turn(self) -> float:
         """Do what is due; return the seconds to sleep (0: look again at once)."""
         self._wake.clear()
         await self._flush()
+        tick, places = self._settings.tick_seconds, self._settings.max_running_per_region
         room = self._settings.max_inflight - len(self._tasks)
         async with self._database.read() as session:
-            due = await claims.look(session)
+            due = await claims.look(session, per_region=places, phases=self._phases)
         if not due.due or room <= 0:
-            pause = self._settings.tick_seconds
-            return pause if due.seconds_to_next is None or due.due else min(pause, max(0.01, due.seconds_to_next))
+            return tick if due.due or due.seconds_to_next is None else min(tick, max(0.01, due.seconds_to_next))
         async with self._database.write() as session:
-            await claims.admit(session, per_region=self._settings.max_running_per_region)
+            if await claims.admit(session, per_region=places):
+                await self._database.notifier.notify(session, EVENTS)
             claimed = await claims.claim(
                 session,
                 owner=self.owner,
@@ -119,20 +141,14 @@ class Engine:
             task = asyncio.create_task(self._work(operation), name=operation.id)
             self._tasks[operation.id] = task
             task.add_done_callback(self._forget)
-        return self._settings.tick_seconds
+        return 0.0 if claimed else tick
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task.get_name(), None)
 
     async def _work(self, operation: Operation) -> None:
         operation_id_var.set(operation.id)
-        context = Context(
-            operation=operation,
-            data=dict(operation.data),
-            steps=[dict(step) for step in operation.steps],
-            warnings=list(operation.warnings),
-            persist=self._persist,
-        )
+        context = self._context(operation)
         with RECONCILE_SECONDS.labels(operation.kind).time():
             result = await self._call(context)
         if result is None:
@@ -141,6 +157,15 @@ class Engine:
             return
         self._results.append(result)
         self._wake.set()
+
+    def _context(self, operation: Operation) -> Context:
+        return Context(
+            operation=operation,
+            data=copy.deepcopy(operation.data),
+            steps=copy.deepcopy(operation.steps),
+            warnings=list(operation.warnings),
+            persist=self._persist,
+        )
 
     async def _call(self, context: Context) -> Result | None:
         operation = context.operation
@@ -162,41 +187,77 @@ class Engine:
         except TimeoutError:
             failure = Failure("timed_out", f"{operation.phase} took longer than a lease.", retryable=True)
             return self._again(context, TRANSIENT_ATTEMPTS, failure, None)
-        except DBAPIError as error:
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return self._unforeseen(context, error)  # something that it waited for was cancelled, not this call
+        except Exception as error:
+            return self._unforeseen(context, error)
+        return Result(context, outcome)
+
+    def _unforeseen(self, context: Context, error: BaseException) -> Result:
+        operation = context.operation
+        if isinstance(error, SQLAlchemyError) and _is_away(error):
             log.warning("the database does not answer: %s", error)
             failure = Failure("database_unavailable", "The database did not answer.", retryable=True)
             return self._again(context, TRANSIENT_ATTEMPTS, failure, None)
-        except Exception as error:
-            log.exception("%s: phase %s raised", operation.kind, operation.phase)
-            failure = Failure(
-                "internal_error",
-                f"Slipway met an error that it did not foresee in {operation.phase}: {type(error).__name__}: {error}",
-                hint="This is a fault of Slipway; its log has the trace under this operation's id. Retry it.",
-                retryable=True,
-            )
-            return self._again(context, BUG_ATTEMPTS, failure, None)
-        return Result(context, outcome)
+        log.error("%s: phase %s raised", operation.kind, operation.phase, exc_info=error)
+        failure = Failure(
+            "internal_error",
+            f"Slipway met an error that it did not foresee in {operation.phase}: {_brief(error)}",
+            hint="This is a fault of Slipway; its log has the trace under this operation's id. Retry it.",
+            retryable=True,
+        )
+        return self._again(context, BUG_ATTEMPTS, failure, None)
 
     async def _within_lease(self, reconciler: Reconciler, context: Context) -> Outcome:
         if context.phase not in reconciler.activities:
             async with asyncio.timeout(self._settings.lease_seconds * 0.8):
                 return await reconciler.reconcile(context)
         work = asyncio.ensure_future(reconciler.reconcile(context))
+        lease = asyncio.ensure_future(self._keep_lease(context.operation))
         try:
-            while True:
-                done, _ = await asyncio.wait({work}, timeout=self._settings.lease_seconds / 4)
-                if done:
-                    return work.result()
-                await self._renew(context.operation)
+            await asyncio.wait({work, lease}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                lease.result()
+            return await work
         finally:
             work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            lease.cancel()
+            await asyncio.gather(work, lease, return_exceptions=True)
+
+    async def _keep_lease(self, operation: Operation) -> NoReturn:
+        """Renew the lease four times in its length; leave a quarter of it to end the activity when that fails.
+
+        Raises:
+            LeaseLostError: somebody else has the operation, or the database did not answer in time.
+        """
+        quarter = self._settings.lease_seconds / 4
+        while True:
+            await asyncio.sleep(quarter)
+            renewal = asyncio.create_task(self._renew(operation))
+            # Waited for from outside: a driver that hangs in its own cancellation must not hold this up.
+            done, _ = await asyncio.wait({renewal}, timeout=2 * quarter)
+            if not done:
+                renewal.cancel()
+                raise LeaseLostError
+            renewal.result()
 
     async def _renew(self, operation: Operation) -> None:
-        async with asyncio.timeout(self._settings.lease_seconds / 2), self._database.write() as session:
-            lease = utcnow(self._settings.lease_seconds)
-            if not await claims.fenced_update(session, operation, lease_expires_at=lease):
-                raise LeaseLostError
+        while True:
+            try:
+                async with self._database.write() as session:
+                    lease = utcnow(self._settings.lease_seconds)
+                    renewed = await claims.fenced_update(session, operation, claims.is_leased(), lease_expires_at=lease)
+            except Exception as error:
+                if not _is_away(error):
+                    raise
+                await asyncio.sleep(self._settings.lease_seconds / 40)
+            else:
+                if not renewed:
+                    raise LeaseLostError
+                return
 
     def _again(self, context: Context, limit: int, failure: Failure, retry_after: float | None) -> Result:
         attempts = context.operation.attempts + 1
@@ -210,8 +271,9 @@ class Engine:
 
     async def _persist(self, context: Context) -> None:
         async with self._database.write() as session:
-            if not await claims.fenced_update(session, context.operation, data=context.data):
-                raise LeaseLostError
+            written = await claims.fenced_update(session, context.operation, claims.is_leased(), data=context.data)
+        if not written:
+            raise LeaseLostError
 
     async def _flush(self) -> None:
         batch = list(self._results)
@@ -231,8 +293,9 @@ class Engine:
 
     async def _write(self, batch: list[Result]) -> None:
         async with self._database.write() as session:
+            await claims.lock_results(session, [result.operation.id for result in batch])
             for result in sorted(batch, key=lambda result: result.operation.id):
-                if not await results.apply(session, self._database.notifier, self._registry, result, self._observers):
+                if not await self._writer.apply(session, result):
                     FENCED.inc()
                     log.warning("a result of %s came too late and is thrown away", result.operation.id)
 
@@ -243,8 +306,20 @@ class Engine:
             if _is_away(error):
                 raise
             log.exception("the result of %s cannot be written", result.operation.id)
-            failure = Failure("internal_error", f"The result cannot be written: {error}", retryable=True)
-            await self._write([self._again(result.context, BUG_ATTEMPTS, failure, None)])
+            await self._write_instead(result.operation, error)
+
+    async def _write_instead(self, operation: Operation, error: Exception) -> None:
+        """Have the operation tried again from what is written of it: what came of this call cannot be written."""
+        failure = Failure("internal_error", f"The result cannot be written: {_brief(error)}", retryable=True)
+        try:
+            async with self._database.read() as session:
+                written = await session.get(Operation, operation.id)
+            if written is not None and written.gen == operation.gen:
+                await self._write([self._again(self._context(written), BUG_ATTEMPTS, failure, None)])
+        except Exception as again:
+            if _is_away(again):
+                raise
+            log.exception("%s is left to the end of its lease", operation.id)
 
 
 def _dependency_failed(missing: dict[str, str]) -> Failure:
@@ -256,6 +331,14 @@ def _dependency_failed(missing: dict[str, str]) -> Failure:
     )
 
 
-def _is_away(error: Exception) -> bool:
+def _brief(error: BaseException) -> str:
+    """Return an error in a line that every database takes; SQLAlchemy's words hold the values of the statement."""
+    words = "" if isinstance(error, SQLAlchemyError) else f": {error}".replace("\0", "")[:500]
+    return f"{type(error).__name__}{words}"
+
+
+def _is_away(error: BaseException) -> bool:
     """Tell whether the database is away (to be waited for) rather than the result wrong."""
-    return isinstance(error, OperationalError | InterfaceError | OSError)
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError | OSError):
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated

@@ -2,7 +2,9 @@
 
 Level-triggered: each call looks at the stack first and does the one next thing. Before each side effect the intent is
 written; names and tokens derive from the operation, so that a call that is made again after a crash is the same call.
-What it keeps stands in `context.data[key]`: `intent`, `stack_id`, `tries` by intent.
+What it keeps stands in `context.data[key]`: the `intent`, the `stack_id`, the `change_set`, and `done`: how often each
+intent was carried out. It is counted once the call has returned, so that neither a refused call nor one whose answer
+was lost makes another token of the next one.
 """
 
 import logging
@@ -11,7 +13,7 @@ from typing import Any
 
 from app.core.failure import Failure
 from app.engine.contract import Cancelled, Context, Fail, TransientError, Wait
-from app.engine.stack_events import since, stack_event
+from app.engine.stack_events import is_of, stack_event
 from app.gateways.aws.cloudformation import CloudFormation
 from app.gateways.aws.errors import AlreadyExists, Conflict, InvalidRequest, NotFound
 from app.gateways.aws.root_cause import failure_of
@@ -39,8 +41,11 @@ RECHECK_SECONDS = 120.0
 CHANGE_SET_SECONDS = 1.5
 """AWS computes a change set in some seconds; ListStacks does not show it."""
 
-REMOVE_TRIES = 2
-"""Deletes of one operation before it fails: a network interface that lingers often goes by itself in between."""
+DELETE_TRIES = 2
+"""Deletes of one operation before it fails, or forces one: a network interface that lingers often goes by itself."""
+
+LAG_SECONDS = 2.0
+"""After which AWS has mostly heard of its own doings."""
 
 Replaces = Callable[[Change], bool]
 
@@ -76,12 +81,10 @@ class StackDriver:
         if stack.status in IN_PROGRESS:
             return await self._wait(stack)
         match self._state.get("intent"):
-            case "create" if self._is_ours(stack):
+            case "create" if stack.tags.get(OPERATION_TAG) == self._context.operation.id:
                 return await self._created(stack)
             case "execute" | "change":
                 return await self._carry_change(stack, template, may_replace)
-            case "continue" if stack.status == "UPDATE_ROLLBACK_FAILED":
-                return await self._failed(stack)
         return await self._begin(stack, template)
 
     async def remove(self, name: str, *, force: bool = False) -> Wait | Fail | None:
@@ -96,23 +99,16 @@ class StackDriver:
             return None
         if stack.status in IN_PROGRESS and stack.status != "CREATE_IN_PROGRESS":
             return await self._wait(stack)
-        failed = stack.status == "DELETE_FAILED"
-        tries = self._state.get("removes", 0)
-        if failed and tries >= REMOVE_TRIES and not force:
-            return await self._failed(stack)
-        forced = failed and force and tries >= 1
-        if forced:
-            await self._warn_of_leftovers(stack)
-        await self._intend("remove", stack_id=stack.id, removes=tries + 1)
-        await self._delete(stack, self._token("remove", tries + 1), force=forced)
-        return Wait(RECHECK_SECONDS, (stack.id,))
+        return await self._delete(stack, "remove", force=force)
 
-    async def cancel_update(self, name: str) -> Wait | Cancelled | None:
+    async def cancel_update(self, name: str) -> Wait | Cancelled | Fail | None:
         """Take an update back, where AWS allows it; None if there is nothing to take back (any more)."""
-        stack = await self._find(name)
-        if stack is None or self._state.get("intent") not in ("change", "execute", "cancel"):
+        if self._state.get("intent") not in ("change", "execute", "cancel"):
             return None
-        if stack.status == "UPDATE_IN_PROGRESS" and self._state["intent"] != "cancel":
+        stack = await self._find(name)
+        if stack is None:
+            return None
+        if stack.status == "UPDATE_IN_PROGRESS" and self._state["intent"] != "change":
             await self._intend("cancel")
             try:
                 await self._cloudformation.cancel_update(stack.id, self._token("cancel", 1))
@@ -121,9 +117,19 @@ class StackDriver:
             return Wait(RECHECK_SECONDS, (stack.id,))
         if stack.status in IN_PROGRESS:
             return await self._wait(stack)
-        if self._state["intent"] == "change":
-            await self._cloudformation.delete_change_set(stack.id, self._state["change_set"])
+        return await self._taken_back(stack)
+
+    async def _taken_back(self, stack: Stack) -> Wait | Cancelled | Fail | None:
+        change_set = await self._cloudformation.describe_change_set(stack.id, self._state["change_set"])
+        if change_set is not None and change_set.execution_status == "EXECUTE_IN_PROGRESS":
+            return Wait(CHANGE_SET_SECONDS)
+        if change_set is not None and not change_set.execution_status.startswith("EXECUTE"):
+            await self._cloudformation.delete_change_set(stack.id, change_set.name)
             return Cancelled()
+        if not self._is_last(stack):
+            return Cancelled()
+        if stack.status == "UPDATE_ROLLBACK_FAILED":
+            return await self._failed(stack)
         await self._record_events(stack)
         return Cancelled() if stack.status.startswith("UPDATE_ROLLBACK") else None
 
@@ -141,23 +147,20 @@ class StackDriver:
         if stack.status in ONLY_DELETABLE | EMPTY or stack.status == "DELETE_FAILED":
             return await self._clear(stack)
         if stack.status == "UPDATE_ROLLBACK_FAILED":
-            await self._intend("continue", stack_id=stack.id)
-            await self._cloudformation.continue_update_rollback(stack.id, self._token("continue", 1))
-            return Wait(RECHECK_SECONDS, (stack.id,))
+            return await self._continue_rollback(stack)
         return await self._change(stack, template)
 
-    async def _clear(self, stack: Stack) -> Wait | Fail:
-        """Delete what an earlier operation left in a state that takes no update; its events are kept."""
-        await self._record_events(stack)
-        tries = self._state.get("clears", 0)
-        if tries > REMOVE_TRIES:
+    async def _continue_rollback(self, stack: Stack) -> Wait | Fail:
+        if self._done("continue"):
             return await self._failed(stack)
-        forced = tries > 1 and stack.status == "DELETE_FAILED"
-        if forced:
-            await self._warn_of_leftovers(stack)
-        await self._intend("clear", stack_id=stack.id, clears=tries + 1)
-        await self._delete(stack, self._token("clear", tries + 1), force=forced)
+        await self._intend("continue", stack_id=stack.id)
+        await self._cloudformation.continue_update_rollback(stack.id, self._token("continue", 1))
+        self._count("continue")
         return Wait(RECHECK_SECONDS, (stack.id,))
+
+    async def _clear(self, stack: Stack) -> Wait | Fail:
+        """Delete what an earlier operation left in a state that takes no update."""
+        return await self._delete(stack, "clear", force=True)
 
     async def _create(self, template: StackTemplate) -> Wait:
         await self._intend("create", stack_id=None)
@@ -165,12 +168,13 @@ class StackDriver:
             stack_id = await self._cloudformation.create(
                 template.name,
                 template.body,
-                self._token("create", 1),
+                self._token("create", self._done("create") + 1),
                 capabilities=template.capabilities,
                 tags={**template.tags, OPERATION_TAG: self._context.operation.id},
             )
         except AlreadyExists as error:  # an earlier stack of that name is not quite gone, or ours was not listed yet
-            raise TransientError(error.as_failure(resource=template.name), retry_after=2.0) from error
+            raise TransientError(error.as_failure(resource=template.name), retry_after=LAG_SECONDS) from error
+        self._count("create")
         self._state["stack_id"] = stack_id
         return Wait(RECHECK_SECONDS, (stack_id,))
 
@@ -199,23 +203,31 @@ class StackDriver:
             )
         except AlreadyExists:
             log.info("change set %s is there already", name)
+        except Conflict as error:  # somebody else began an update since we looked
+            raise TransientError(error.as_failure(resource=stack.name), retry_after=LAG_SECONDS) from error
         return Wait(CHANGE_SET_SECONDS)
 
     async def _carry_change(self, stack: Stack, template: StackTemplate, may_replace: Replaces) -> Stack | Wait | Fail:
         change_set = await self._cloudformation.describe_change_set(stack.id, self._state["change_set"])
-        executed = self._state["intent"] == "execute"
         if change_set is None or change_set.execution_status == "OBSOLETE":
-            return await self._updated(stack) if executed else await self._change(stack, template)
+            return await self._updated(stack) if self._is_last(stack) else await self._change(stack, template)
         if change_set.execution_status == "AVAILABLE":
             return await self._execute(stack, change_set, may_replace)
-        if change_set.is_pending:
+        if change_set.is_pending or change_set.execution_status == "EXECUTE_IN_PROGRESS":
             return Wait(CHANGE_SET_SECONDS)
+        if change_set.execution_status.startswith("EXECUTE"):
+            return await self._executed(stack)
+        await self._cloudformation.delete_change_set(stack.id, change_set.name)
         if change_set.is_empty:
-            await self._cloudformation.delete_change_set(stack.id, change_set.name)
             return stack
-        if change_set.status == "FAILED":
-            return Fail(Failure("change_set_failed", f"AWS could not plan the update: {change_set.status_reason}"))
-        return await self._updated(stack)
+        return Fail(Failure("change_set_failed", f"AWS could not plan the update: {change_set.status_reason}"))
+
+    async def _executed(self, stack: Stack) -> Stack | Wait | Fail:
+        """Look at the stack again: it was described before its change set, and perhaps before the update began."""
+        now = await self._cloudformation.describe(stack.id)
+        if now is None:
+            return Wait(CHANGE_SET_SECONDS)
+        return await self._wait(now) if now.status in IN_PROGRESS else await self._updated(now)
 
     async def _execute(self, stack: Stack, change_set: ChangeSet, may_replace: Replaces) -> Wait | Fail:
         refused = [change for change in change_set.changes if change.replaces and not may_replace(change)]
@@ -233,8 +245,8 @@ class StackDriver:
         try:
             token = self._token("execute", self._state["changes"])
             await self._cloudformation.execute_change_set(stack.id, change_set.name, token)
-        except (Conflict, NotFound) as error:  # already executed by the call before a crash
-            log.info("change set %s is not executed again: %s", change_set.name, error)
+        except (Conflict, NotFound) as error:  # executed before a crash, or outdated, since we looked: look again
+            raise TransientError(error.as_failure(resource=stack.name), retry_after=LAG_SECONDS) from error
         return Wait(RECHECK_SECONDS, (stack.id,))
 
     async def _updated(self, stack: Stack) -> Stack | Fail:
@@ -251,11 +263,24 @@ class StackDriver:
         events = await self._record_events(stack)
         return Fail(failure_of(stack.status, events, reason=stack.status_reason))
 
-    async def _delete(self, stack: Stack, token: str, *, force: bool) -> None:
+    async def _delete(self, stack: Stack, intent: str, *, force: bool) -> Wait | Fail:
+        """Delete a settled stack; again if that failed, by force if need be and allowed."""
+        failed = stack.status == "DELETE_FAILED"
+        if failed and self._state.pop("deleting", None):
+            self._count(intent)
+        tries = self._done(intent)
+        forced = force and failed and tries >= DELETE_TRIES
+        if tries >= (DELETE_TRIES + 1 if force else DELETE_TRIES):
+            return await self._failed(stack)
+        if forced:
+            await self._warn_of_leftovers(stack)
+        await self._intend(intent, stack_id=stack.id)
         try:
-            await self._cloudformation.delete(stack.id, token, force=force)
+            await self._cloudformation.delete(stack.id, self._token(intent, tries + 1), force=forced)
         except Conflict as error:  # it moved into a state that takes no delete yet
             raise TransientError(error.as_failure(resource=stack.name), retry_after=5.0) from error
+        self._state["deleting"] = True
+        return Wait(RECHECK_SECONDS, (stack.id,))
 
     async def _warn_of_leftovers(self, stack: Stack) -> None:
         for resource in await self._cloudformation.resources(stack.id):
@@ -268,13 +293,20 @@ class StackDriver:
     async def _record_events(self, stack: Stack) -> list[StackEvent]:
         """Keep the stack's events of this operation with the operation; return all that the stack has."""
         events = await self._cloudformation.events(stack.id)
-        recent = since(events, self._context.operation.started_at)
-        failed_before = stack.status in ONLY_DELETABLE and self._state.get("intent") != "create"
-        self._context.events.extend(stack_event(event) for event in (events if failed_before else recent))
+        operation = self._context.operation
+        self._context.events.extend(stack_event(event) for event in events if is_of(event, operation))
         return events
 
-    def _is_ours(self, stack: Stack) -> bool:
-        return stack.id == self._state.get("stack_id") or (stack.tags.get(OPERATION_TAG) == self._context.operation.id)
+    def _is_last(self, stack: Stack) -> bool:
+        """Tell whether our change set made the stack's last change."""
+        return f"/{self._state['change_set']}/" in (stack.change_set_id or "")
+
+    def _done(self, intent: str) -> int:
+        done: int = self._state.get("done", {}).get(intent, 0)
+        return done
+
+    def _count(self, intent: str) -> None:
+        self._state["done"] = {**self._state.get("done", {}), intent: self._done(intent) + 1}
 
     def _token(self, what: str, attempt: int) -> str:
         return client_token(self._context.operation.id, f"{self._key}-{what}", attempt)

@@ -1,18 +1,21 @@
 """A CloudFormation event in the form in which operations keep it."""
 
-from collections.abc import Iterable
-from datetime import datetime
-
 from app.engine.contract import NewEvent
+from app.engine.models import Operation
 from app.gateways.aws.stack import StackEvent
+from app.stacks.naming import operation_token_prefix
 
 
-def since(events: Iterable[StackEvent], began: datetime | None) -> list[StackEvent]:
-    """Return the events of an operation that began at `began` (None: all): a stack remembers those before it too.
+def is_of(event: StackEvent, operation: Operation) -> bool:
+    """Tell whether an operation caused an event of a stack, which may have a long history.
 
-    To the second, because AWS's clock and the database's are two.
+    CloudFormation gives the token of the call that began a stack operation to all its events (DescribeStackEvents,
+    `ClientRequestToken`); an event that has none is the operation's if it is not older.
     """
-    return [event for event in events if began is None or event.at >= began.replace(microsecond=0)]
+    if event.token:
+        return event.token.startswith(operation_token_prefix(operation.id))
+    began = operation.started_at
+    return began is None or event.at >= began.replace(microsecond=0)
 
 
 def stack_event(event: StackEvent) -> NewEvent:

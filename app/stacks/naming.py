@@ -49,11 +49,16 @@ def client_token(operation_id: str, phase: str, attempt: int) -> str:
         attempt: The try, counted by the one who retries on purpose; never a claim counter.
     """
     readable = slug(phase)
-    prefix = f"slipway-{slug(operation_id)}"
-    if readable == phase and len(token := f"{prefix}-{phase}-{attempt}") <= MAX_LENGTH:
+    prefix = operation_token_prefix(operation_id)
+    if readable == phase and len(token := f"{prefix}{phase}-{attempt}") <= MAX_LENGTH:
         return token
     end = f"{digest(phase, 16)}-{attempt}"
-    return "-".join(part for part in (prefix, readable[:SLUG_LENGTH].strip("-"), end) if part)
+    return prefix + "-".join(part for part in (readable[:SLUG_LENGTH].strip("-"), end) if part)
+
+
+def operation_token_prefix(operation_id: str) -> str:
+    """Return what all tokens of an operation begin with, and no other's: CloudFormation's events carry them."""
+    return f"slipway-{slug(operation_id)}-"
 
 
 def change_set_name(operation_id: str, attempt: int) -> str:
