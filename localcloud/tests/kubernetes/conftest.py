@@ -1,0 +1,99 @@
+"""A local cloud with Kubernetes. The programs are built first, if they aren't yet: about ten minutes, once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slipway_localcloud.kubernetes import build
+
+from .. import templates
+from ..conftest import Cloud
+from .client import Kube
+
+
+def say(line: str) -> None:
+    """Progress that is seen although pytest holds back what tests print."""
+    print(line, file=sys.__stderr__, flush=True)
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """The folder with the Kubernetes programs."""
+    return build.build(say).folder
+
+
+class Running:
+    """A local cloud of a test's own."""
+
+    def __init__(self, folder: Path, kubernetes: str) -> None:
+        command = [sys.executable, "-m", "slipway_localcloud", "up", "--port", "0", "--die-with-parent"]
+        self.process = subprocess.Popen(
+            [*command, "--dir", str(folder), "--kubernetes", kubernetes], stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.cloud = Cloud(json.loads(self.process.stdout.readline()))
+        self.base = self.cloud.make(templates.network(), "base")
+
+    def cluster(self, name: str, version: str = "1.34", **groups: int) -> Kube:
+        """A cluster with node groups of these sizes."""
+        self.cloud.make(templates.cluster(self.base, name, Version=version), name)
+        for group, size in groups.items():
+            scaling = {"MinSize": 0, "MaxSize": 9, "DesiredSize": size}
+            template = templates.nodegroup(self.base, name, group, ScalingConfig=scaling, Labels={"team": "blue"})
+            self.cloud.make(template, f"{name}-{group}")
+        return Kube(self.cloud, name)
+
+    def pids(self, cluster: str) -> dict[str, int]:
+        """The process ids of a cluster's control plane."""
+        return self.cloud.control("GET", "kubernetes")[1].get(cluster, {})
+
+    def end(self) -> None:
+        """Stops it as a user does."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            assert self.process.wait(10) == 0
+
+
+def alive(pids: dict[str, int]) -> list[str]:
+    """Those that still run."""
+    found = []
+    for name, pid in pids.items():
+        with contextlib.suppress(FileNotFoundError):
+            # A zombie that nobody waits for any more does not run.
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                found.append(name)
+    return found
+
+
+def gone(pids: dict[str, int], seconds: float = 10) -> None:
+    """Waits until none of them runs."""
+    end = time.monotonic() + seconds
+    while alive(pids):
+        assert time.monotonic() < end, f"still there: {alive(pids)}"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def running(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The local cloud that most tests share."""
+    assert os.access(programs, os.R_OK)
+    found = Running(tmp_path_factory.mktemp("kubernetes"), "lazy")
+    yield found
+    found.end()
+
+
+@pytest.fixture(scope="session")
+def kube(running: Running) -> Kube:
+    """A cluster with two nodes, which tests share: they keep to names of their own."""
+    made = running.cluster("shared", workers=2)
+    made.nodes(2)
+    return made
