@@ -3,6 +3,7 @@
 Writing a revision, in a checkout: `.venv/bin/alembic -c migrations/alembic.ini revision --autogenerate -m …`.
 """
 
+import functools
 from pathlib import Path
 
 from alembic import command
@@ -35,6 +36,7 @@ def downgrade(url: str, revision: str) -> None:
     command.downgrade(config(url), revision)
 
 
+@functools.cache  # a build's revisions don't change, and finding them reads and runs every file of them
 def newest() -> str:
     """Return the newest revision that this build knows."""
     return ScriptDirectory(str(FOLDER)).get_current_head() or ""
@@ -54,5 +56,9 @@ def is_ready(revision: str | None) -> bool:
 
     While replicas are replaced one by one, the old ones work on a schema that has already moved on.
     """
-    known = {script.revision for script in ScriptDirectory(str(FOLDER)).walk_revisions()}
-    return revision is not None and (revision == newest() or revision not in known)
+    return revision is not None and (revision == newest() or revision not in _known())
+
+
+@functools.cache
+def _known() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory(str(FOLDER)).walk_revisions())
