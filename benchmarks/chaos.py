@@ -3,7 +3,8 @@
 Rounds of 20 clusters with a node group each (and the two usual addons, so four stacks a cluster) are created and then
 deleted, until the kills are spent. A killed service is started again at once. The client sends an `Idempotency-Key`
 with every change and repeats a request whose answer it did not get; later it repeats each once more, which must give
-the first answer. One kill in eight comes while the service is still starting.
+the first answer. Of the moments, half are the first milliseconds after a call by which AWS makes or deletes a stack,
+when the service may not have written down yet what it did; the others are any; one in eight is while it starts.
 
 What must hold after each half round: every operation has succeeded; every cluster, node group and addon is active (or
 gone); each stack name exists exactly once in ListStacks, which knows the deleted ones too; no event is there twice.
@@ -30,7 +31,12 @@ from benchmarks.table import show
 
 CLUSTERS = 20
 STACKS_OF_A_CLUSTER = 4
-HALF_ROUND_SECONDS = 900.0
+HALF_ROUND_SECONDS = 1800.0
+CALLING_SECONDS = 20.0
+"""How long a kill waits for the next call that makes or deletes a stack, before any moment will do."""
+
+_LOOK_SECONDS = 0.005
+_MOMENTS = ("calling",) * 4 + ("any",) * 3 + ("starting",)
 RULES = (
     {"type": "AWS::EKS::Cluster", "op": "create", "delay": 4},
     {"type": "AWS::EKS::Nodegroup", "op": "create", "delay": 3},
@@ -102,7 +108,8 @@ class Chaos:
         yield "rounds of 20 clusters", self._counts["rounds"]
         yield "kills during creates", self._kills["create"]
         yield "kills during deletes", self._kills["delete"]
-        yield "of them while starting", self._kills["starting"]
+        yield "of all, right after a CreateStack or DeleteStack", self._kills["calling"]
+        yield "of all, while starting", self._kills["starting"]
         yield "changes that were cut off and repeated", self._counts["cut off"]
         yield f"answers 409 {_ALREADY}", self._counts[_ALREADY]
         yield "answers 503", self._counts["unavailable"]
@@ -118,21 +125,37 @@ class Chaos:
     async def _kill(self) -> None:
         while self._kills_left:
             service = self._random.choice(self._services)
-            starting = self._random.random() < 1 / 8
-            if starting:
-                await asyncio.sleep(self._random.uniform(0.1, 1.5))
-            else:
-                await asyncio.to_thread(service.wait_until_ready)
-                await asyncio.sleep(self._random.uniform(0.0, 5.0))
+            kind = self._random.choice(_MOMENTS)
+            await self._moment(kind, service)
             await self._under_way.wait()
             service.kill()
             service.start()
             self._kills_left -= 1
             self._kills[self._half] += 1
-            self._kills["starting"] += starting
+            self._kills[kind] += 1
             print(f"\r{self._kills_left} kills left, {self._half} ", end="", flush=True)
         for service in self._services:
             await asyncio.to_thread(service.wait_until_ready)
+
+    async def _moment(self, kind: str, service: Slipway) -> None:
+        """Return at a random moment of the kind."""
+        if kind == "starting":
+            await asyncio.sleep(self._random.uniform(0.1, 1.5))
+            return
+        await asyncio.to_thread(service.wait_until_ready)
+        if kind == "calling":
+            made = await self._stack_calls()
+            for _ in range(round(CALLING_SECONDS / _LOOK_SECONDS)):
+                await asyncio.sleep(_LOOK_SECONDS)
+                if await self._stack_calls() != made:
+                    break
+            await asyncio.sleep(self._random.uniform(0.0, 0.03))
+        else:
+            await asyncio.sleep(self._random.uniform(0.0, 5.0))
+
+    async def _stack_calls(self) -> int:
+        calls = (await self._client.get(f"{self._cloud.endpoint}/_localcloud/calls")).json()
+        return int(calls.get("cloudformation:CreateStack", 0) + calls.get("cloudformation:DeleteStack", 0))
 
     # The client
 
