@@ -173,7 +173,7 @@ async def _work(settings: "Settings") -> None:
 
     database = Database(settings.database_url)
     clients = AwsClients()
-    work = Worker(settings, database, wire(database, clients))
+    work = Worker(settings, database, wire(settings, database, clients))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

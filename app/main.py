@@ -68,10 +68,12 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     database = Database(settings.database_url)
     app.state.database = database
     clients = AwsClients()
-    services = wire(database, clients)
+    services = wire(settings, database, clients)
     app.state.ledger = services.ledger
     app.state.clusters = services.clusters
     app.state.nodegroups = services.nodegroups
+    app.state.webhooks = services.webhooks
+    app.state.vault = services.vault
     access = Access(database)
     app.state.authenticate = access.authenticate
     async with contextlib.AsyncExitStack() as stack:

@@ -13,11 +13,15 @@ from app.clusters.addon_reconcile import AddonReconciler
 from app.clusters.addon_service import AddonService
 from app.clusters.dependencies import ClusterFeature
 from app.clusters.live import LiveChecks
-from app.clusters.models import Cluster
+from app.clusters.models import Addon, Cluster
 from app.clusters.reconcile import CreateCluster, DeleteCluster, UpdateCluster
 from app.clusters.schemas import ClusterSpec
 from app.clusters.service import ClusterService
 from app.core.caller import Caller
+from app.core.crypto import Vault, open_vault
+from app.core.outbound import Rules
+from app.core.settings import Settings
+from app.db.base import ResourceColumns
 from app.db.session import Database
 from app.engine.contract import Reconciler
 from app.engine.models import Operation
@@ -26,12 +30,15 @@ from app.gateways.aws.cloud import Cloud
 from app.nodegroups import live as nodegroups_live
 from app.nodegroups import service as nodegroups
 from app.nodegroups.dependencies import NodegroupFeature
+from app.nodegroups.models import Nodegroup
 from app.nodegroups.ports import ClusterView
 from app.nodegroups.reconcile import DeleteNodegroup, EnsureNodegroup
 from app.nodegroups.schemas import NodegroupSpec
 from app.nodegroups.service import NodegroupService
 from app.operations.group import GroupReconciler
 from app.operations.service import GROUP_KIND, Ledger, Needs
+from app.webhooks.outbox import Outbox
+from app.webhooks.service import WebhookService
 
 
 class AccountDirectory:
@@ -106,6 +113,18 @@ class NodegroupDirectory:
         return await self._service.delete_with_cluster(session, caller, cluster_id, parent_id=parent_id)
 
 
+class TagDirectory:
+    """The tags of every kind of resource, as webhooks ask for them."""
+
+    tables: Mapping[str, type[ResourceColumns]] = {"cluster": Cluster, "nodegroup": Nodegroup, "addon": Addon}
+
+    async def of(self, session: AsyncSession, resource_type: str, resource_id: str) -> dict[str, str]:
+        """Return the tags of a resource, also of a deleted one."""
+        table = self.tables.get(resource_type)
+        row = await session.get(table, resource_id) if table else None
+        return row.tags if row else {}
+
+
 def _view(cluster: Cluster) -> ClusterView:
     # What AWS has, except while it is being changed: nodes come after that.
     spec = cluster.spec if cluster.phase in ("creating", "updating") else cluster.applied_spec
@@ -131,11 +150,17 @@ class Services:
     clouds: AccountClouds
     clusters: ClusterFeature
     nodegroups: NodegroupFeature
+    vault: Vault
+    outbox: Outbox
+    webhooks: WebhookService
     reconcilers: Mapping[str, Reconciler]
 
 
-def wire(database: Database, clients: AwsClients) -> Services:
+def wire(settings: Settings, database: Database, clients: AwsClients) -> Services:
     """Return the services of a process."""
+    vault = open_vault(settings)
+    outbox = Outbox(database.notifier, TagDirectory())
+    database.phase_observers.append(outbox.phases)
     ledger = Ledger(database.notifier)
     clouds = AccountClouds(database, clients)
     addon_service = AddonService(ledger)
@@ -154,6 +179,9 @@ def wire(database: Database, clients: AwsClients) -> Services:
         clouds=clouds,
         clusters=ClusterFeature(cluster_service, ledger, account_directory, nodegroup_directory, clouds, LiveChecks()),
         nodegroups=NodegroupFeature(nodegroup_service, ledger, cluster_directory, clouds),
+        vault=vault,
+        outbox=outbox,
+        webhooks=WebhookService(vault, Rules.of(settings), outbox, database.notifier),
         reconcilers={
             GROUP_KIND: GroupReconciler(database),
             "cluster.create": CreateCluster(database, clouds),

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.core.outbound import Rules
 from app.core.settings import Settings
 from app.db.session import Database
 from app.engine import retention
@@ -14,6 +15,9 @@ from app.engine.poller import Poller
 from app.engine.runner import Engine
 from app.gateways.aws.cloudformation import CloudFormation
 from app.http import idempotency
+from app.webhooks import queue as webhook_queue
+from app.webhooks.deliverer import Deliverer
+from app.webhooks.sender import Sender
 from app.wiring import Services
 
 log = logging.getLogger(__name__)
@@ -29,8 +33,12 @@ class Worker:
     def __init__(self, settings: Settings, database: Database, services: Services) -> None:
         self._settings = settings
         self._database = database
-        self._engine = Engine(database, services.reconcilers, settings)
+        self._engine = Engine(database, services.reconcilers, settings, [services.outbox])
         self._poller = Poller(database, settings, self._engine.owner, _cloudformation(services))
+        sender = Sender(
+            Rules.of(settings), timeout_seconds=settings.webhook_timeout_seconds, most=settings.webhook_max_inflight
+        )
+        self._deliverer = Deliverer(database, settings, services.vault, sender)
         self._stopping = False
 
     async def run(self) -> None:
@@ -39,10 +47,12 @@ class Worker:
             asyncio.create_task(self._tidy(), name="tidy"),
             asyncio.create_task(self._poller.run(), name="poller"),
         ]
+        delivering = asyncio.create_task(self._keep_running("the delivery of webhooks", self._deliverer.run))
         try:
-            while not self._stopping:
-                await self._run_engine()
+            await self._keep_running("the engine", self._engine.run)
+            await delivering
         finally:
+            beside.append(delivering)
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -50,22 +60,29 @@ class Worker:
     async def stop(self) -> None:
         """Stop taking operations up, let what is under way finish, and give the rest back."""
         self._stopping = True
-        try:
-            await self._engine.drain()
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("what was under way could not be written; its leases run out by themselves: %s", error)
+        await self._drain(
+            self._engine.drain
+        )  # first: what it ends is still written, to be delivered by whoever is next
+        await self._drain(self._deliverer.drain)
 
     def problem(self) -> str | None:
         """Say what is wrong with the worker, or None."""
         still = time.monotonic() - self._engine.last_turn
         return f"its loop has not turned for {still:.0f} s" if still > STUCK_SECONDS else None
 
-    async def _run_engine(self) -> None:
+    async def _drain(self, drain: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._engine.run()
-        except Exception:  # the last line of defence: without it, nothing would carry operations out
-            log.exception("the engine failed unexpectedly and is begun again")
-            await asyncio.sleep(1)
+            await drain()
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("what was under way could not be written; its leases run out by themselves: %s", error)
+
+    async def _keep_running(self, what: str, run: Callable[[], Awaitable[None]]) -> None:
+        while not self._stopping:
+            try:
+                await run()
+            except Exception:  # the last line of defence: without it, nothing would be done any more
+                log.exception("%s failed unexpectedly and is begun again", what)
+                await asyncio.sleep(1)
 
     async def _tidy(self) -> None:
         while True:
@@ -73,6 +90,7 @@ class Worker:
                 async with self._database.write() as session:
                     await idempotency.delete_expired(session)
                 await retention.delete_old(self._database, self._settings.operation_retention_days)
+                await webhook_queue.delete_old(self._database, self._settings.operation_retention_days)
             except (SQLAlchemyError, OSError) as error:
                 log.warning("could not tidy up, trying again in an hour: %s", error)
             await asyncio.sleep(TIDY_SECONDS)

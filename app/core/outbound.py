@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from app.core.errors import FieldError, InvalidError
+from app.core.settings import Settings
 
 LONGEST = 2048
 """Characters of a URL."""
@@ -98,6 +99,11 @@ class Rules:
 
     allow_http: bool = False
     allow_private_addresses: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Rules":
+        """Return what the settings allow."""
+        return cls(settings.allow_http, settings.allow_private_addresses)
 
     def allows(self, address: Address) -> bool:
         """Tell whether a connection to `address` is allowed."""

@@ -22,6 +22,9 @@ OPERATIONS = "slipway_operations"
 EVENTS = "slipway_events"
 """Channel: an event was written."""
 
+DELIVERIES = "slipway_deliveries"
+"""Channel: a webhook or callback is to be delivered."""
+
 
 class Notifier:
     """Wake-ups inside one process."""
@@ -71,7 +74,7 @@ class PostgresNotifier(Notifier):
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as connection:
-                    for channel in (OPERATIONS, EVENTS):
+                    for channel in (OPERATIONS, EVENTS, DELIVERIES):
                         await connection.execute(f"LISTEN {channel}")
                         self.wake(channel)
                     async for notice in connection.notifies():

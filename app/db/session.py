@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.db.notify import Notifier, PostgresNotifier
+from app.db.phases import PhaseObserver, PhaseWatch
 
 BUSY_TIMEOUT_SECONDS = 30
 
@@ -66,6 +67,7 @@ class Database:
             self.engine = create_async_engine(self.url, pool_size=pool_size, max_overflow=10, pool_pre_ping=True)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=True)
         self._write_lock = asyncio.Lock()
+        self.phase_observers: list[PhaseObserver] = []
         self.notifier: Notifier = Notifier() if self.is_sqlite else PostgresNotifier(self.url)
 
     @asynccontextmanager
@@ -79,7 +81,11 @@ class Database:
         """Open a session for writing; commits when the block ends, rolls back when it raises."""
         async with self._write_lock if self.is_sqlite else nullcontext(), self._sessions() as session:
             await session.connection(execution_options={"slipway_write": True})
+            watch = PhaseWatch(session) if self.phase_observers else None
             yield session
+            if watch and (changes := await watch.changes()):
+                for observer in self.phase_observers:
+                    await observer(session, changes)
             await session.commit()
 
     async def ping(self) -> None:

@@ -7,6 +7,7 @@ with `return await change.accepted(session, operation)`; the commit comes before
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request, Response
@@ -15,13 +16,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import Caller
-from app.core.errors import FieldError
+from app.core.crypto import UndecryptableError, Vault
+from app.core.outbound import Rules, destination
 from app.db.session import Database
 from app.http import etag, idempotency
 from app.http.caller import CallerDep
-from app.http.errors import NotSupportedYetError
+from app.http.errors import AnswerLostError
 
 log = logging.getLogger(__name__)
+
+_SEALED = "sealed:"
+"""Marks a stored answer that is encrypted; what is not is JSON."""
 
 RETRY_AFTER_SECONDS = 5
 """When to look at a new operation for the first time: changes take minutes."""
@@ -48,6 +53,7 @@ class Change:
         self,
         database: Database,
         caller: Caller,
+        vault: Vault,
         *,
         if_match: etag.EntityTags | None = None,
         callback_url: str | None = None,
@@ -57,6 +63,7 @@ class Change:
         self.if_match = if_match
         self.callback_url = callback_url
         self._database = database
+        self._vault = vault
         self._reservation = reservation
         self._answered = False
 
@@ -86,9 +93,22 @@ class Change:
         return await self.answer(session, 202, operation, headers)
 
     async def answer(
-        self, session: AsyncSession, status: int, body: BaseModel | None, headers: dict[str, str] | None = None
+        self,
+        session: AsyncSession,
+        status: int,
+        body: BaseModel | None,
+        headers: dict[str, str] | None = None,
+        *,
+        secret: bool = False,
     ) -> Response:
         """Return an answer and keep it for the idempotency key, in this session's transaction.
+
+        Args:
+            session: The transaction.
+            status: 2xx.
+            body: None has no content.
+            headers: Beside those that every answer has.
+            secret: It holds a secret, and is kept encrypted.
 
         Raises:
             IdempotencyInProgressError: this request took so long that another one took over its key; the
@@ -97,7 +117,8 @@ class Change:
         text = None if body is None else body.model_dump_json(by_alias=True)
         answer = idempotency.Answer(status, headers or {}, text)
         if self._reservation is not None:
-            await idempotency.store(session, self._reservation, answer)
+            kept = replace(answer, body=_SEALED + self._vault.encrypt(text)) if secret and text else answer
+            await idempotency.store(session, self._reservation, kept)
             self._answered = True
         return _response(answer)
 
@@ -119,42 +140,73 @@ def _response(answer: idempotency.Answer, *, replayed: bool = False) -> Response
     return Response(answer.body, answer.status, headers, None if answer.body is None else "application/json")
 
 
+KeyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="1 to 255 visible ASCII characters; the same key gives the first answer again.",
+    ),
+]
+MatchHeader = Annotated[str | None, Header(alias="If-Match", description="The ETag that the change builds on.")]
+
+
 async def begin_change(
     request: Request,
     caller: CallerDep,
-    idempotency_key: Annotated[
+    idempotency_key: KeyHeader = None,
+    if_match: MatchHeader = None,
+    callback_url: Annotated[
         str | None,
-        Header(
-            alias="Idempotency-Key",
-            description="1 to 255 visible ASCII characters; the same key gives the first answer again.",
+        Query(
+            description="Called when the operation has ended, signed with the project's callback secret. HTTPS, at a "
+            "public address.",
+            examples=["https://deploys.example.com/slipway"],
         ),
     ] = None,
-    if_match: Annotated[str | None, Header(alias="If-Match", description="The ETag that the change builds on.")] = None,
-    callback_url: Annotated[str | None, Query(description="Called when the operation has ended.")] = None,
 ) -> Change:
     """Return the change that the request begins, its idempotency key reserved.
 
     Raises:
         ReplayedAnswer: the key has its answer already.
-        SlipwayError: a header is malformed, or the key is in use.
+        SlipwayError: a header is malformed, the key is in use, or the callback URL may not be called.
     """
     if callback_url is not None:
-        # The column is there; what sends callbacks comes with the webhooks. Better refused than never called.
-        raise NotSupportedYetError(
-            "callback_url is not supported yet.", [FieldError("/query/callback_url", "is not supported yet")]
-        )
+        destination(callback_url, Rules.of(request.app.state.settings), pointer="/query/callback_url")
+    return await _begin(request, caller, idempotency_key, if_match, callback_url)
+
+
+async def begin_direct_change(
+    request: Request, caller: CallerDep, idempotency_key: KeyHeader = None, if_match: MatchHeader = None
+) -> Change:
+    """Return a change that is made at once: it begins no operation, so there is nothing to call back for."""
+    return await _begin(request, caller, idempotency_key, if_match, None)
+
+
+async def _begin(
+    request: Request, caller: Caller, key: str | None, if_match: str | None, callback_url: str | None
+) -> Change:
     database: Database = request.app.state.database
+    vault: Vault = request.app.state.vault
     tags = None if if_match is None else etag.EntityTags(if_match)
     wanted = None
-    if idempotency_key is not None:
-        wanted = await _wanted(request, caller, idempotency_key)
+    if key is not None:
+        wanted = await _wanted(request, caller, key)
         async with database.write() as session:
             stored = await idempotency.reserve(session, wanted)
         if stored is not None:
-            raise ReplayedAnswer(_response(stored, replayed=True))
-    change = Change(database, caller, if_match=tags, callback_url=callback_url, reservation=wanted)
+            raise ReplayedAnswer(_response(_unsealed(stored, vault), replayed=True))
+    change = Change(database, caller, vault, if_match=tags, callback_url=callback_url, reservation=wanted)
     request.state.change = change
     return change
+
+
+def _unsealed(stored: idempotency.Answer, vault: Vault) -> idempotency.Answer:
+    if stored.body is None or not stored.body.startswith(_SEALED):
+        return stored
+    try:
+        return replace(stored, body=vault.decrypt(stored.body.removeprefix(_SEALED)))
+    except UndecryptableError as error:
+        raise AnswerLostError("The first answer was encrypted with a key that the service no longer has.") from error
 
 
 async def _wanted(request: Request, caller: Caller, key: str) -> idempotency.Reservation:
@@ -164,3 +216,4 @@ async def _wanted(request: Request, caller: Caller, key: str) -> idempotency.Res
 
 
 ChangeDep = Annotated[Change, Depends(begin_change, scope="function")]
+DirectChangeDep = Annotated[Change, Depends(begin_direct_change, scope="function")]

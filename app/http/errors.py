@@ -25,13 +25,6 @@ class NotAcceptableError(SlipwayError):
     title = "Not supported yet"
 
 
-class NotSupportedYetError(InvalidError):
-    """The request asks for what the contract promises and this version does not do yet."""
-
-    code = "not_supported_yet"
-    title = "Not supported yet"
-
-
 class InvalidPageTokenError(InvalidError):
     """The page token was not given out by this list with these filters."""
 
@@ -51,6 +44,13 @@ class IdempotencyKeyReusedError(InvalidError):
 
     code = "idempotency_key_reused"
     title = "The idempotency key belongs to another request"
+
+
+class AnswerLostError(ConflictError):
+    """The change was made, and its answer, which held a secret, can no longer be decrypted."""
+
+    code = "answer_lost"
+    title = "The first answer cannot be given again"
 
 
 class IdempotencyInProgressError(ConflictError):

@@ -212,9 +212,11 @@ async def test_facts_of_a_conflict(client: httpx.AsyncClient) -> None:
     assert body["thing"].startswith("prj_")
 
 
-async def test_callback_url_is_refused_until_it_is_called(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/things?callback_url=https://x.example", json={"name": "a"})
-    check(answer, 422, "not_supported_yet")
+async def test_a_callback_url_is_checked_before_anything_begins(client: httpx.AsyncClient, count: Any) -> None:
+    answer = await client.post("/things?callback_url=https://127.1/", json={"name": "a"})
+    assert check(answer, 422, "address_not_allowed")["errors"][0]["pointer"] == "/query/callback_url"
+    assert await count("a") == 0
+    assert (await client.post("/things?callback_url=https://x.example/", json={"name": "a"})).status_code == 202
 
 
 async def test_a_database_that_is_away() -> None:

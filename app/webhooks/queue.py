@@ -1,0 +1,195 @@
+"""The SQL of the outbox as a queue: look, claim, write results, give back, tidy. It all runs on both databases.
+
+A lane is what shares a limit of deliveries at once: a webhook, or the server of callbacks. Of one lane, the deliveries
+about one resource are taken one at a time, in order; one that waits for its next try lets later ones pass.
+`gen` is the fence: a claim adds one, and a result is written `WHERE gen = :gen`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import CursorResult, case, delete, func, insert, literal, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.db.session import Database
+from app.db.types import utcnow
+from app.webhooks import health
+from app.webhooks.claimed import Attempt, Claimed, unowned
+from app.webhooks.models import (
+    FAILED,
+    PENDING,
+    SUCCEEDED,
+    CallbackSecret,
+    Webhook,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEvent,
+)
+
+_CLAIM_LOCK = 7202
+_BATCH = 500
+
+
+async def seconds_to_next(session: AsyncSession, full: Collection[str]) -> float | None:
+    """Return when something is due that can be taken, in seconds (0: now), or None when nothing is pending."""
+    soonest = select(func.min(col(WebhookDelivery.next_attempt_at))).where(
+        col(WebhookDelivery.status) == PENDING, unowned(), col(WebhookDelivery.lane).not_in(full)
+    )
+    now, at = (await session.execute(select(utcnow(), soonest.scalar_subquery()))).one()
+    return None if at is None else max(0.0, (at - now).total_seconds())
+
+
+async def claim(
+    session: AsyncSession, *, limit: int, room: Mapping[str, int], usual_room: int, lease_seconds: float
+) -> list[Claimed]:
+    """Take up to `limit` due deliveries, the first ones of every lane before the second ones of any.
+
+    Args:
+        session: The transaction.
+        limit: How many at most.
+        room: How many of each lane that is known; 0 takes none.
+        usual_room: How many of any other lane.
+        lease_seconds: How long the claim holds.
+    """
+    if session.get_bind().dialect.name == "postgresql":  # one claims at a time, else the order within a lane is lost
+        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CLAIM_LOCK})
+    full = [lane for lane, places in room.items() if places <= 0]
+    turn = func.row_number().over(
+        partition_by=(WebhookDelivery.lane, WebhookDelivery.resource_id), order_by=col(WebhookDelivery.id)
+    )
+    due = (
+        select(
+            col(WebhookDelivery.id).label("id"),
+            col(WebhookDelivery.lane).label("lane"),
+            unowned().label("unowned"),
+            turn.label("turn"),
+        )
+        .where(
+            col(WebhookDelivery.status) == PENDING,
+            col(WebhookDelivery.next_attempt_at) <= utcnow(),
+            col(WebhookDelivery.lane).not_in(full),
+        )
+        .subquery()
+    )
+    place = func.row_number().over(partition_by=due.c.lane, order_by=due.c.id)
+    free = (
+        select(due.c.id, due.c.lane, place.label("place")).where(due.c.turn == 1, due.c.unowned).subquery()
+    )  # fmt: skip
+    limits = {lane: places for lane, places in room.items() if places > 0}
+    most: Any = case(limits, value=free.c.lane, else_=usual_room) if limits else literal(usual_room)
+    taken = select(free.c.id).where(free.c.place <= most).order_by(free.c.place, free.c.id).limit(limit)
+    ids = select(col(WebhookDelivery.id)).where(col(WebhookDelivery.id).in_(taken)).with_for_update(skip_locked=True)
+    statement = (
+        update(WebhookDelivery)
+        .where(col(WebhookDelivery.id).in_(ids))
+        .values(gen=col(WebhookDelivery.gen) + 1, lease_expires_at=utcnow(lease_seconds))
+        .returning(col(WebhookDelivery.id))
+        .execution_options(synchronize_session=False)
+    )
+    claimed = list((await session.execute(statement)).scalars())
+    return await read(session, claimed) if claimed else []
+
+
+async def read(session: AsyncSession, ids: Sequence[str]) -> list[Claimed]:
+    """Return claimed deliveries with all that sending them needs, oldest first."""
+    query = (
+        select(WebhookDelivery, col(WebhookEvent.payload), Webhook, col(CallbackSecret.secrets))
+        .join(WebhookEvent, col(WebhookEvent.id) == col(WebhookDelivery.event_id))
+        .outerjoin(Webhook, col(Webhook.id) == col(WebhookDelivery.webhook_id))
+        .outerjoin(CallbackSecret, col(CallbackSecret.project_id) == col(WebhookDelivery.project_id))
+        .where(col(WebhookDelivery.id).in_(ids))
+        .order_by(col(WebhookDelivery.id))
+        .execution_options(populate_existing=True)
+    )
+    return [
+        Claimed(
+            id=delivery.id,
+            gen=delivery.gen,
+            lane=delivery.lane,
+            project_id=delivery.project_id,
+            webhook_id=delivery.webhook_id,
+            url=webhook.url if webhook else str(delivery.callback_url),
+            event_id=delivery.event_id,
+            event_type=delivery.event_type,
+            payload=payload,
+            sealed=webhook.secrets if webhook else callback_secrets or [],
+            tries=delivery.tries,
+            failing_since=webhook.failing_since if webhook else None,
+        )
+        for delivery, payload, webhook, callback_secrets in await session.execute(query)
+    ]
+
+
+async def make_callback_secret(session: AsyncSession, project_id: str, sealed: list[dict[str, Any]]) -> None:
+    """Keep the first callback secret of a project, unless there is one."""
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    values = {"project_id": project_id, "secrets": sealed}
+    await session.execute(dialect.insert(CallbackSecret).values(**values).on_conflict_do_nothing())
+
+
+async def write(session: AsyncSession, attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Write what came of tries; return those that were written, not those whose claim is somebody else's by now."""
+    in_order = sorted(attempts, key=lambda attempt: attempt.claimed.id)
+    written = [attempt for attempt in in_order if await _write_delivery(session, attempt)]
+    if written:
+        rows = [
+            {
+                "delivery_id": attempt.claimed.id,
+                "at": attempt.at,
+                "status_code": attempt.status_code,
+                "latency_ms": attempt.latency_ms,
+                "error": attempt.error,
+                "response": attempt.response,
+            }
+            for attempt in written
+        ]
+        await session.execute(insert(WebhookAttempt), rows)
+    await health.note(session, written)
+    return written
+
+
+async def _write_delivery(session: AsyncSession, attempt: Attempt) -> bool:
+    ended = attempt.error is None or attempt.retry_in is None
+    values: dict[str, Any] = {"lease_expires_at": None, "tries": attempt.claimed.tries + 1}
+    if ended:
+        values |= {"status": FAILED if attempt.error else SUCCEEDED, "finished_at": utcnow()}
+    else:
+        values["next_attempt_at"] = utcnow(attempt.retry_in)
+    result = await session.execute(
+        update(WebhookDelivery)
+        .where(
+            col(WebhookDelivery.id) == attempt.claimed.id,
+            col(WebhookDelivery.gen) == attempt.claimed.gen,
+            col(WebhookDelivery.lease_expires_at).is_not(None),  # else it has been written
+        )
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    assert isinstance(result, CursorResult)  # noqa: S101 - tells mypy what an UPDATE returns
+    return result.rowcount == 1
+
+
+async def release(session: AsyncSession, claimed: Sequence[Claimed]) -> None:
+    """Give claims back that were not tried, so that another process takes them at once."""
+    for delivery in claimed:
+        await session.execute(
+            update(WebhookDelivery)
+            .where(col(WebhookDelivery.id) == delivery.id, col(WebhookDelivery.gen) == delivery.gen)
+            .values(lease_expires_at=None)
+            .execution_options(synchronize_session=False)
+        )
+
+
+async def delete_old(database: Database, days: int) -> int:
+    """Delete events older than `days`, with deliveries and attempts, in small transactions; return how many."""
+    deleted = 0
+    old = select(col(WebhookEvent.id)).where(col(WebhookEvent.created_at) < utcnow(-days * 86_400.0))
+    while True:
+        async with database.write() as session:
+            ids = (await session.execute(old.order_by(col(WebhookEvent.created_at)).limit(_BATCH))).scalars().all()
+            if not ids:
+                return deleted
+            await session.execute(delete(WebhookEvent).where(col(WebhookEvent.id).in_(ids)))
+            deleted += len(ids)
