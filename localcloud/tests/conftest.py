@@ -128,6 +128,8 @@ class Cloud:
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """The process itself."""
     command = [sys.executable, "-m", "slipway_localcloud", "up", "--port", "0", "--die-with-parent"]
+    # The same on every machine, whether it has the Kubernetes programs or not.
+    command += ["--kubernetes", "off"]
     running = subprocess.Popen(
         [*command, "--dir", str(tmp_path_factory.mktemp("cloud"))], stdout=subprocess.PIPE, text=True
     )
