@@ -6,7 +6,7 @@ BIN := .venv/bin
 export UV_LINK_MODE ?= copy
 export UV_NO_PROGRESS ?= 1
 
-.PHONY: help install lock check test demo bench format openapi clean
+.PHONY: help install lock check test demo demo-stop bench format openapi clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -30,10 +30,11 @@ localcloud/.venv/.installed: localcloud/requirements.lock localcloud/pyproject.t
 	$(UV) pip install --quiet --python localcloud/.venv/bin/python --no-deps --no-build-isolation -e localcloud
 	@touch $@
 
-LOCK := pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev --python-version 3.11
-lock: | $(UV)  ## newest versions into the two lock files
-	$(UV) $(LOCK) --upgrade pyproject.toml -o requirements.lock
-	$(UV) $(LOCK) --upgrade localcloud/pyproject.toml -o localcloud/requirements.lock
+LOCK := pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
+lock: | $(UV)  ## newest versions into the lock files
+	$(UV) $(LOCK) --extra dev --upgrade pyproject.toml -o requirements.lock
+	$(UV) $(LOCK) --upgrade --constraints requirements.lock pyproject.toml -o requirements-runtime.lock
+	$(UV) $(LOCK) --extra dev --upgrade localcloud/pyproject.toml -o localcloud/requirements.lock
 
 format: install  ## rewrite the sources in the one style
 	$(BIN)/ruff format app tests migrations benchmarks localcloud
@@ -56,6 +57,9 @@ test: install  ## all tests, on real PostgreSQL and the local cloud: under six m
 
 demo: install  ## the main job, end to end, on the local cloud (KEEP=1 leaves it running)
 	$(BIN)/slipway demo $(if $(KEEP),--keep)
+
+demo-stop:  ## stop what `make demo KEEP=1` left running
+	$(BIN)/python -c "from app.demo import stop; stop()"
 
 bench: install  ## the figures of the closing notes, as ratios taken in one run
 	$(BIN)/python -m benchmarks
