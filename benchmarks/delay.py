@@ -79,7 +79,7 @@ def _completions(cloud: LocalCloud) -> dict[str, datetime]:
     times: dict[str, datetime] = {}
     for stack in cloud.stacks():
         for event in client.describe_stack_events(StackName=stack["StackId"])["StackEvents"]:
-            if event["PhysicalResourceId"] == stack["StackId"] and event["ResourceStatus"] == "CREATE_COMPLETE":
+            if event.get("PhysicalResourceId") == stack["StackId"] and event["ResourceStatus"] == "CREATE_COMPLETE":
                 times[stack["StackId"]] = event["Timestamp"]
     return times
 

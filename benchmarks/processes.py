@@ -35,9 +35,16 @@ def free_port() -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has used, all its threads (proc(5): utime and stime)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    """Return the CPU time of a process with all that it has started, running or ended (proc(5), fields 14 to 17)."""
+    own = _times(pid)
+    return (sum(own) + sum(sum(_times(child)) for child in children(pid))) / _TICKS
+
+
+def _times(pid: int) -> list[int]:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended: its parent has its time now
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return [int(field) for field in fields[11:15]]
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +56,22 @@ class Memory:
 
 
 def memory(pid: int) -> Memory:
-    """Return what a process has in memory now."""
-    sizes = {}
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
-        name, size, *_ = line.split()
-        sizes[name.rstrip(":")] = int(size) / 1024
-    return Memory(sizes["Rss"], sizes["Pss"])
+    """Return what a process, with all that it has started, has in memory now."""
+    rss = pss = 0.0
+    for each in (pid, *children(pid)):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()[1:]
+            sizes = {name.rstrip(":"): int(size) / 1024 for name, size, *_ in map(str.split, lines)}
+            rss, pss = rss + sizes["Rss"], pss + sizes["Pss"]
+    return Memory(rss, pss)
 
 
 def children(pid: int) -> list[int]:
     """Return the processes that a process has started, theirs included."""
-    direct = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [*direct, *(grandchild for child in direct for grandchild in children(child))]
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        direct = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [*direct, *(grandchild for child in direct for grandchild in children(child))]
+    return []
 
 
 @dataclass

@@ -22,24 +22,23 @@ SECONDS = 45.0
 
 def run(_options: argparse.Namespace) -> bool:
     """Measure and print."""
-    rows: list[tuple[object, ...]] = []
+    head = ("", "% of a core", "RSS MB", "PSS MB", "AWS calls/s")
+    title = f"waiting: {OPERATIONS} operations wait for their stacks, {SECONDS:.0f} s"
     with processes.folder() as where, processes.local_cloud(where) as cloud:
         with (
             processes.serving(where, f"sqlite:///{where}/idle.db", cloud) as idle,
             _waiting(where, cloud, f"sqlite:///{where}/busy.db", "lite") as busy,
         ):
-            rows += _measure(cloud, {"SQLite, idle": idle.pid, "SQLite, waiting": busy.pid})
+            show(f"{title}, SQLite", head, _measure(cloud, {"idle": idle.pid, "waiting": busy.pid}))
         with (
             processes.postgres() as (idle_url, idle_server),
             processes.serving(where, idle_url, cloud) as idle,
             processes.postgres() as (url, server),
             _waiting(where, cloud, url, "post") as busy,
         ):
-            found = {"PostgreSQL, idle": idle.pid, "PostgreSQL, waiting": busy.pid}
-            found |= {"its server, idle": idle_server, "its server, waiting": server}
-            rows += _measure(cloud, found)
-    head = ("", "% of a core", "RSS MB", "PSS MB", "AWS calls/s")
-    show(f"waiting: {OPERATIONS} operations wait for stacks, {SECONDS:.0f} s", head, rows)
+            found = {"idle": idle.pid, "waiting": busy.pid}
+            found |= {"server of the idle one": idle_server, "server of the waiting one": server}
+            show(f"{title}, PostgreSQL", head, _measure(cloud, found))
     return True
 
 
@@ -64,21 +63,16 @@ def _in_progress(cloud: LocalCloud) -> int:
 
 
 def _measure(cloud: LocalCloud, roots: dict[str, int]) -> list[tuple[object, ...]]:
-    """Return a line for each name: what its process, with all that it has started, used."""
-    trees = {name: [pid, *processes.children(pid)] for name, pid in roots.items()}
+    """Return a line for each name: what its process used, with all that it has started."""
     cloud.forget_calls()
-    before = {name: _cpu(pids) for name, pids in trees.items()}
+    before = {name: processes.cpu_seconds(pid) for name, pid in roots.items()}
     began = time.monotonic()
     time.sleep(SECONDS)
     passed = time.monotonic() - began
     calls = sum(cloud.calls().values()) / passed
     rows: list[tuple[object, ...]] = []
-    for name, pids in trees.items():
-        share = (_cpu(pids) - before[name]) / passed
-        memory = [processes.memory(pid) for pid in pids]
-        rows.append((name, 100 * share, sum(m.rss for m in memory), sum(m.pss for m in memory), calls))
+    for name, pid in roots.items():
+        share = (processes.cpu_seconds(pid) - before[name]) / passed
+        memory = processes.memory(pid)
+        rows.append((name, 100 * share, memory.rss, memory.pss, calls if "waiting" in name else 0.0))
     return rows
-
-
-def _cpu(pids: list[int]) -> float:
-    return sum(processes.cpu_seconds(pid) for pid in pids)
