@@ -1,9 +1,12 @@
-"""The routes of the API, all of them."""
+"""The routes of the API, all of them, and the document that describes them."""
+
+from typing import Any
 
 from fastapi import FastAPI
 
 from app import probes
 from app.clusters.router import router as clusters_router
+from app.http import openapi
 from app.nodegroups.router import router as nodegroups_router
 from app.operations.router import router as operations_router
 from app.webhooks.router import router as webhooks_router
@@ -16,3 +19,26 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(operations_router)
     app.include_router(webhooks_router)
     app.include_router(probes.router)
+
+
+def document(app: FastAPI) -> openapi.Document:
+    """Return the OpenAPI document, with what no feature can say of another one: the node groups of a cluster."""
+    made = openapi.document(app)
+    schemas = made["components"]["schemas"]
+    schemas["ClusterNodegroup"] = _without_cluster(schemas["NodegroupSpec"])
+    body = next(iter(made["paths"]["/clusters"]["post"]["requestBody"]["content"].values()))["schema"]["anyOf"]
+    schemas["ClusterCreate"] = {**body[0], "title": "ClusterCreate"}
+    schemas["ClusterCreate"]["properties"]["nodegroups"]["items"] = {"$ref": "#/components/schemas/ClusterNodegroup"}
+    body[0] = {"$ref": "#/components/schemas/ClusterCreate"}
+    return made
+
+
+def _without_cluster(spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **spec,
+        "title": "ClusterNodegroup",
+        "description": "A node group that stands in its cluster's own request.",
+        "properties": {name: value for name, value in spec["properties"].items() if name != "cluster"},
+        "required": [name for name in spec["required"] if name != "cluster"],
+        "examples": [{name: value for name, value in spec["examples"][0].items() if name != "cluster"}],
+    }

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from app import aws_problems, models  # noqa: F401 - SQLAlchemy must know every table
 from app.access.service import Access
-from app.api import include_routers
+from app.api import document, include_routers
 from app.core.settings import Settings
 from app.db.session import Database
 from app.gateways.aws.clients import AwsClients
@@ -54,12 +54,12 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> FastAPI:
 
 
 def _document_once(app: FastAPI) -> None:
-    def document() -> openapi.Document:
+    def document_once() -> openapi.Document:
         if app.openapi_schema is None:
-            app.openapi_schema = openapi.document(app)
+            app.openapi_schema = document(app)
         return app.openapi_schema
 
-    app.openapi = document  # type: ignore[method-assign]  # how FastAPI's own documentation extends the document
+    app.openapi = document_once  # type: ignore[method-assign]  # how FastAPI's own documentation extends the document
 
 
 @contextlib.asynccontextmanager

@@ -48,7 +48,7 @@ class Slipway:
         return found
 
     async def get(self, path: str, **query: Any) -> Json:
-        answer = await self.client.get(path, params=query)
+        answer = await self.client.get(path, params=query or None)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 

@@ -1,0 +1,83 @@
+"""Addons: they wait for a node, tolerate what they must, and are changed with the cluster's spec."""
+
+from typing import Any
+
+from integration.running import REGION, WORKERS, Slipway
+
+NETWORK = {"zones": 2, "nat": "none"}
+TAINT = {"key": "dedicated", "value": "gpu", "effect": "NO_SCHEDULE"}
+
+
+async def phases(slipway: Slipway) -> dict[str, str]:
+    status = (await slipway.get(f"/clusters/{slipway.name}"))["status"]
+    return {addon["name"]: addon["phase"] for addon in status["addons"]}
+
+
+async def test_addons_wait_for_the_first_node_group(slipway: Slipway) -> None:
+    await slipway.do("POST", "/clusters", {"name": slipway.name, "region": REGION, "network": NETWORK})
+    assert await phases(slipway) == {"coredns": "waiting", "metrics-server": "waiting"}
+    # Another addon waits, too; what nobody installs is nobody's failure.
+    addons = [{"name": "coredns"}, {"name": "eks-pod-identity-agent"}]
+    ended = await slipway.do("PATCH", f"/clusters/{slipway.name}", {"addons": addons})
+    assert ended["kind"] == "cluster.apply"
+    assert await phases(slipway) == {"coredns": "waiting", "eks-pod-identity-agent": "waiting"}
+
+    body = {**WORKERS, "cluster": slipway.name, "taints": [TAINT]}
+    slipway.cloud.rules([{"op": "create", "type": "AWS::EKS::Nodegroup", "fail": "no", "times": 1}])
+    await slipway.fail("POST", "/nodegroups", body)
+    for operation in (await slipway.get("/operations", kind="addon.create"))["items"]:
+        assert (await slipway.wait(operation))["error"]["code"] == "no_nodes"
+    assert set((await phases(slipway)).values()) == {"failed"}
+    # Once the group is put right, they come by themselves.
+    await slipway.do("PATCH", "/nodegroups/workers", {"labels": {"a": "b"}})
+    created = (await slipway.get("/operations", kind="addon.create"))["items"][:2]
+    for operation in created:
+        ended = await slipway.wait(operation)
+        assert ended["status"] == "succeeded", ended
+        assert [warning for warning in ended["warnings"] if "tolerations" in warning]
+    assert set((await phases(slipway)).values()) == {"active"}
+    eks = await slipway.aws("eks")
+    addon = (await eks.describe_addon(clusterName=slipway.name, addonName="coredns"))["addon"]
+    assert '"key":"dedicated"' in addon["configurationValues"]
+
+
+async def test_addons_are_changed_with_the_spec(slipway: Slipway) -> None:
+    addons: list[dict[str, Any]] = [{"name": "coredns"}, {"name": "metrics-server"}]
+    await slipway.cluster(slipway.name, WORKERS, addons=addons)
+    changed = [{"name": "coredns", "configuration": {"replicaCount": 3}}, {"name": "snapshot-controller"}]
+    parent = await slipway.do("PATCH", f"/clusters/{slipway.name}", {"addons": changed})
+    kinds = sorted((child["kind"], child["resource"]["name"]) for child in parent["children"])
+    assert kinds == [
+        ("addon.create", "snapshot-controller"),
+        ("addon.delete", "metrics-server"),
+        ("addon.update", "coredns"),
+        ("cluster.update", slipway.name),
+    ]
+    assert await phases(slipway) == {"coredns": "active", "snapshot-controller": "active"}
+    eks = await slipway.aws("eks")
+    addon = (await eks.describe_addon(clusterName=slipway.name, addonName="coredns"))["addon"]
+    assert addon["configurationValues"] == '{"replicaCount":3}'
+
+    slipway.cloud.rules([{"op": "update", "type": "AWS::EKS::Addon", "fail": "ConfigurationConflict", "times": 1}])
+    again = [{"name": "coredns", "configuration": {"replicaCount": 4}}, {"name": "snapshot-controller"}]
+    parent = await slipway.wait(await slipway.change("PATCH", f"/clusters/{slipway.name}", {"addons": again}))
+    assert parent["status"] == "failed"
+    assert (await phases(slipway))["coredns"] == "active"
+    await slipway.do("POST", f"/operations/{parent['id']}/retry")
+    addon = (await eks.describe_addon(clusterName=slipway.name, addonName="coredns"))["addon"]
+    assert addon["configurationValues"] == '{"replicaCount":4}'
+
+    # In order: node groups, addons, the cluster itself; and its name can be used again.
+    before = await slipway.get(f"/clusters/{slipway.name}")
+    deleted = await slipway.do("DELETE", f"/clusters/{slipway.name}")
+    times: dict[str, list[tuple[str, str]]] = {}
+    for child in deleted["children"]:
+        operation = await slipway.get(f"/operations/{child['id']}")
+        times.setdefault(child["kind"], []).append((operation["started_at"], operation["finished_at"]))
+    assert max(end for _, end in times["nodegroup.delete"]) <= min(start for start, _ in times["addon.delete"])
+    assert max(end for _, end in times["addon.delete"]) <= deleted["started_at"]
+    assert [step["name"] for step in deleted["steps"]] == ["delete_stack", "delete_log_group", "check_leftovers"]
+    listed = await slipway.get("/nodegroups", include_deleted="true")
+    assert [group["name"] for group in listed["items"]] == ["workers"]
+    created = await slipway.cluster(slipway.name)
+    assert created["id"] != before["id"]
