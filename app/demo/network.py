@@ -1,10 +1,12 @@
 """The caller's own VPC, as the article takes it for given: two public and two private subnets in two zones."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.gateways.aws.clients import PROCESS, AwsClients
+from app.gateways.aws.eks import Eks
 
 if TYPE_CHECKING:
     from types_aiobotocore_ec2 import EC2Client
@@ -39,22 +41,50 @@ class Network:
     associations: list[str] = field(default_factory=list)
 
 
-async def make() -> Network:
-    """Make the VPC in the account of the process's credentials.
+class Account:
+    """The account of the process's credentials, beside Slipway: what a user would do there, and look at."""
 
-    Raises:
-        AwsError: there are no credentials.
-        ClientError: EC2 refuses.
-    """
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()  # one loop for all calls, because the clients belong to one
+        self._clients = AwsClients()
+
+    def make_network(self) -> Network:
+        """Make the VPC.
+
+        Raises:
+            AwsError: there are no credentials.
+            ClientError: EC2 refuses.
+        """
+        return self._runner.run(_make(self._clients))
+
+    def remove_network(self, network: Network) -> None:
+        """Take away what `make_network` made.
+
+        Raises:
+            ClientError: EC2 refuses; something of somebody else's is still in the VPC.
+        """
+        self._runner.run(_remove(self._clients, network))
+
+    def live_nodes(self, cluster: str, nodegroup: str) -> int | None:
+        """Return how many nodes EKS itself says a group should have; None if it knows no such group."""
+        found = self._runner.run(Eks(self._clients, PROCESS, REGION).describe_nodegroup(cluster, nodegroup))
+        return found.desired if found else None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._runner.run(self._clients.aclose())
+        self._runner.close()
+
+
+async def _make(clients: AwsClients) -> Network:
     network = Network()
-    async with AwsClients() as clients:
-        ec2 = await clients.client(PROCESS, REGION, "ec2")
-        network.vpc = (await ec2.create_vpc(CidrBlock=CIDR))["Vpc"]["VpcId"]
-        await ec2.create_tags(Resources=[network.vpc], Tags=[{"Key": "Name", "Value": "slipway-demo"}])
-        for kind, zone, cidr in SUBNETS:
-            made = await ec2.create_subnet(VpcId=network.vpc, CidrBlock=cidr, AvailabilityZone=zone)
-            network.subnets[kind, zone] = made["Subnet"]["SubnetId"]
-        await _open(ec2, network)
+    ec2 = await clients.client(PROCESS, REGION, "ec2")
+    network.vpc = (await ec2.create_vpc(CidrBlock=CIDR))["Vpc"]["VpcId"]
+    await ec2.create_tags(Resources=[network.vpc], Tags=[{"Key": "Name", "Value": "slipway-demo"}])
+    for kind, zone, cidr in SUBNETS:
+        made = await ec2.create_subnet(VpcId=network.vpc, CidrBlock=cidr, AvailabilityZone=zone)
+        network.subnets[kind, zone] = made["Subnet"]["SubnetId"]
+    await _open(ec2, network)
     return network
 
 
@@ -75,31 +105,16 @@ async def _open(ec2: "EC2Client", network: Network) -> None:
             network.associations.append(made["AssociationId"])
 
 
-async def remove(network: Network) -> None:
-    """Take away what `make` made.
-
-    Raises:
-        ClientError: EC2 refuses; something of somebody else's is still in the VPC.
-    """
-    async with AwsClients() as clients:
-        ec2 = await clients.client(PROCESS, REGION, "ec2")
-        for association in network.associations:
-            await ec2.disassociate_route_table(AssociationId=association)
-        await ec2.delete_route_table(RouteTableId=network.route_table)
-        await ec2.detach_internet_gateway(InternetGatewayId=network.gateway, VpcId=network.vpc)
-        await ec2.delete_internet_gateway(InternetGatewayId=network.gateway)
-        for subnet in network.subnets.values():
-            await ec2.delete_subnet(SubnetId=subnet)
-        await ec2.delete_vpc(VpcId=network.vpc)
-
-
-async def live_nodes(cluster: str, nodegroup: str) -> int | None:
-    """Return how many nodes EKS itself says a group should have; None if it knows no such group."""
-    from app.gateways.aws.eks import Eks
-
-    async with AwsClients() as clients:
-        found = await Eks(clients, PROCESS, REGION).describe_nodegroup(cluster, nodegroup)
-    return found.desired if found else None
+async def _remove(clients: AwsClients, network: Network) -> None:
+    ec2 = await clients.client(PROCESS, REGION, "ec2")
+    for association in network.associations:
+        await ec2.disassociate_route_table(AssociationId=association)
+    await ec2.delete_route_table(RouteTableId=network.route_table)
+    await ec2.detach_internet_gateway(InternetGatewayId=network.gateway, VpcId=network.vpc)
+    await ec2.delete_internet_gateway(InternetGatewayId=network.gateway)
+    for subnet in network.subnets.values():
+        await ec2.delete_subnet(SubnetId=subnet)
+    await ec2.delete_vpc(VpcId=network.vpc)
 
 
 def with_ids(text: str, network: Network) -> str:

@@ -137,21 +137,20 @@ def wait_for(look: Callable[[], str | None], running: Running) -> str:
         running.check_alive()
         if time.monotonic() > deadline:
             raise StartError(f"{running.name} was not ready within {START_SECONDS:.0f} s:\n{tail(running.log, 15)}")
-        time.sleep(0.05)
+        time.sleep(0.1)
     return found
 
 
 def answers(url: str, key: str) -> Callable[[], str | None]:
     """Return a look that tells whether Slipway at `url` is ready and knows `key` (another service would not)."""
+    http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
 
     def look() -> str | None:
-        with contextlib.suppress(httpx.HTTPError):
-            headers = {"Authorization": f"Bearer {key}"}
-            for path in ("/readyz", "/clusters"):
-                if httpx.get(f"{url}{path}", headers=headers, trust_env=False).status_code != httpx.codes.OK:
-                    return None
-            return url
-        return None
+        try:
+            ready = all(http.get(path).status_code == httpx.codes.OK for path in ("/readyz", "/clusters"))
+        except httpx.HTTPError:
+            return None
+        return url if ready else None
 
     return look
 

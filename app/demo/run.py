@@ -20,7 +20,7 @@ import httpx
 from app.demo.client import SlipwayClient
 from app.demo.facts import Facts, UnexpectedError
 from app.demo.follow import Follower
-from app.demo.network import Network
+from app.demo.network import Account, Network
 from app.demo.processes import Processes, StartError, answers, free_port, stop_recorded, wait_for
 from app.demo.screen import Screen
 from app.demo.story import CHAPTERS, CLEARING, CLUSTER, GROUP, SECOND, Stage
@@ -32,12 +32,12 @@ POLL_SECONDS = "0.5"
 """How often Slipway asks CloudFormation here; its default of 2 s is for stacks that take minutes."""
 
 DELAYS: tuple[tuple[str, str, float], ...] = (
-    ("create", "AWS::EKS::Cluster", 3.5),
-    ("create", "AWS::EKS::Nodegroup", 2.5),
+    ("create", "AWS::EKS::Cluster", 3.0),
+    ("create", "AWS::EKS::Nodegroup", 2.0),
     ("create", "AWS::EKS::Addon", 0.8),
     ("create", "AWS::IAM::Role", 0.3),
     ("update", "AWS::EKS::Nodegroup", 1.5),
-    ("delete", "AWS::EKS::Cluster", 2.0),
+    ("delete", "AWS::EKS::Cluster", 1.5),
     ("delete", "AWS::EKS::Nodegroup", 1.5),
     ("delete", "AWS::EKS::Addon", 0.5),
 )
@@ -127,7 +127,8 @@ def _set_up(screen: Screen, processes: Processes, folder: Path) -> tuple[Stage, 
     screen.pairs(rows)
     client = SlipwayClient(url, key, screen)
     article = ARTICLE.read_text(encoding="utf-8")
-    stage = Stage(screen, Facts(screen.fact), client, Follower(client, screen), ready["endpoint"], article, Network())
+    follower, facts = Follower(client, screen), Facts(screen.fact)
+    stage = Stage(screen, facts, client, follower, Account(), ready["endpoint"], article, Network())
     return stage, ready["env"]
 
 
@@ -196,6 +197,7 @@ def _say_what_next(stage: Stage, processes: Processes, env: dict[str, str]) -> N
 
 def _sum_up(stage: Stage, took: float) -> None:
     stage.client.close()
+    stage.account.close()
     stage.screen.console.print()
     stage.screen.console.rule(style="dim", characters="─")
     stage.screen.fact(f"{stage.facts.count} facts checked, all as they should be, in {took:.1f} s")

@@ -1,6 +1,5 @@
 """The story, chapter by chapter. Each asks Slipway for something, shows what happens, and checks what came of it."""
 
-import asyncio
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from app.demo import network as networks
 from app.demo.client import SlipwayClient
 from app.demo.facts import Facts
 from app.demo.follow import Follower, moment, seconds
-from app.demo.network import Network
+from app.demo.network import Account, Network
 from app.demo.screen import Screen
 
 CLUSTER = "eksdemo"
@@ -45,6 +44,7 @@ class Stage:
         facts: What must hold.
         client: Slipway.
         follower: Shows operations.
+        account: The AWS account, for what is not Slipway's work.
         cloud_url: The local cloud.
         article: The text of `examples/eksdemo.yaml`.
         network: The VPC, once it is there.
@@ -54,6 +54,7 @@ class Stage:
     facts: Facts
     client: SlipwayClient
     follower: Follower
+    account: Account
     cloud_url: str
     article: str
     network: Network
@@ -62,7 +63,7 @@ class Stage:
 def make_network(stage: Stage) -> None:
     """The VPC that the article takes for given."""
     stage.screen.chapter("A network of one's own, as the article has it")
-    stage.network = asyncio.run(networks.make())
+    stage.network = stage.account.make_network()
     rows = [("VPC", f"{stage.network.vpc}   {networks.CIDR}, us-west-2")]
     for kind, zone, cidr in networks.SUBNETS:
         rows.append((f"{kind} subnet", f"{stage.network.subnets[kind, zone]}   {cidr}, {zone}"))
@@ -128,7 +129,7 @@ def read(stage: Stage) -> None:
 def scale(stage: Stage) -> None:
     """Two nodes become three."""
     stage.screen.chapter("The node group grows from 2 to 3")
-    before = asyncio.run(networks.live_nodes(CLUSTER, GROUP))
+    before = stage.account.live_nodes(CLUSTER, GROUP)
     stage.facts.holds("EKS has 2 nodes for it", expected=2, found=before)
     stage.screen.console.print()
     operation = stage.client.change(
@@ -139,7 +140,7 @@ def scale(stage: Stage) -> None:
     )
     updated = stage.follower.follow(operation)[0]
     _succeeded(stage, updated)
-    after = asyncio.run(networks.live_nodes(CLUSTER, GROUP))
+    after = stage.account.live_nodes(CLUSTER, GROUP)
     stage.facts.holds("EKS has 3 nodes for it", expected=3, found=after)
 
 
@@ -190,7 +191,7 @@ def put_right(stage: Stage) -> None:
     group = stage.client.read(f"/nodegroups/{SECOND}")
     stage.facts.holds("the group is active", expected="active", found=group["status"]["phase"])
     stage.facts.filled("it has an ARN and a role", group["status"]["outputs"], ("arn", "role_arn"))
-    stage.facts.holds("EKS has 1 node for it", expected=1, found=asyncio.run(networks.live_nodes(CLUSTER, SECOND)))
+    stage.facts.holds("EKS has 1 node for it", expected=1, found=stage.account.live_nodes(CLUSTER, SECOND))
 
 
 def delete(stage: Stage) -> None:
@@ -227,7 +228,7 @@ def leave_nothing(stage: Stage) -> None:
     stage.facts.holds(
         "of what Slipway made, nothing; only the demo's own network", expected=expected, found=_leftovers(stage)
     )
-    asyncio.run(networks.remove(network))
+    stage.account.remove_network(network)
     stage.network = Network()
     stage.screen.request("GET", "/_localcloud/leftovers", "once the demo has removed its network")
     stage.facts.holds("nothing at all", expected={}, found=_leftovers(stage))
