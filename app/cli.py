@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from app.core.settings import Settings
 
 cli = typer.Typer(
@@ -44,12 +46,20 @@ def serve(
     """Serve the API, and do the background work in the same process."""
     settings = _settings()
     _prepare_schema(settings)
+    _check_key(settings)
     import uvicorn
 
-    from app.main import create_app
+    from app.main import create_app, end_streams
+
+    class Server(uvicorn.Server):
+        """Ends event streams as soon as it is told to end: it would else wait for their readers."""
+
+        def handle_exit(self, sig: int, frame: "FrameType | None") -> None:
+            end_streams(app)
+            super().handle_exit(sig, frame)
 
     app = create_app(settings, with_worker=not no_worker)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -60,6 +70,10 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
     )
+    server = Server(config)
+    server.run()
+    if not server.started:
+        raise typer.Exit(3)
 
 
 @cli.command()
@@ -67,6 +81,7 @@ def worker() -> None:
     """Do the background work only."""
     settings = _settings()
     _prepare_schema(settings)
+    _check_key(settings)
     import uvloop
 
     uvloop.run(_work(settings))
@@ -137,6 +152,16 @@ def _settings() -> "Settings":
     except ValueError as error:
         _give_up(f"SLIPWAY_LOG_LEVEL: {error}")
     return settings
+
+
+def _check_key(settings: "Settings") -> None:
+    """Refuse to start without a key for the secrets: with PostgreSQL one must be given, the same in every replica."""
+    from app.core.crypto import EncryptionKeyError, open_vault
+
+    try:
+        open_vault(settings).check()
+    except EncryptionKeyError as error:
+        _give_up(str(error))
 
 
 def _prepare_schema(settings: "Settings") -> None:

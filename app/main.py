@@ -18,6 +18,7 @@ from app.db.session import Database
 from app.gateways.aws.clients import AwsClients
 from app.http import openapi, problems
 from app.http.middleware import RequestContext
+from app.operations.feed import Feed
 from app.wiring import Services, wire
 from app.worker import Worker
 
@@ -53,6 +54,12 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> FastAPI:
     return app
 
 
+def end_streams(app: FastAPI) -> None:
+    """End every event stream, from wherever a signal is handled; their readers come back, to another replica."""
+    if hasattr(app.state, "feed"):
+        app.state.loop.call_soon_threadsafe(app.state.feed.close)
+
+
 def _document_once(app: FastAPI) -> None:
     def document_once() -> openapi.Document:
         if app.openapi_schema is None:
@@ -74,11 +81,14 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     app.state.nodegroups = services.nodegroups
     app.state.webhooks = services.webhooks
     app.state.vault = services.vault
+    app.state.feed = feed = Feed(database)
+    app.state.loop = asyncio.get_running_loop()
     access = Access(database)
     app.state.authenticate = access.authenticate
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         stack.push_async_callback(clients.aclose)
+        stack.push_async_callback(feed.aclose)
         await _bootstrap(access, settings)
         await stack.enter_async_context(_running(database.notifier.run(), "notifier"))
         await stack.enter_async_context(_running(_warm(clients), "warm"))

@@ -227,7 +227,7 @@ def slipway(where: Path, database_url: str, cloud: LocalCloud | None = None, **s
     """Return a `slipway serve` that is not started yet; `settings` are those of `Settings`."""
     port = free_port()
     env = environment() | (cloud.env if cloud else {})
-    env |= {"SLIPWAY_DATABASE_URL": database_url, "SLIPWAY_ADMIN_KEY": ADMIN_KEY}
+    env |= {"SLIPWAY_DATABASE_URL": database_url, "SLIPWAY_ADMIN_KEY": ADMIN_KEY, "SLIPWAY_ENCRYPTION_KEY": "k" * 32}
     env |= {f"SLIPWAY_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "app", "serve", "--port", str(port)]
     return Slipway(command, env, where / f"slipway-{port}.log", port=port)

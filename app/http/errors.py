@@ -18,13 +18,6 @@ class MethodNotAllowedError(SlipwayError):
         self.allow = allow
 
 
-class NotAcceptableError(SlipwayError):
-    """The answer cannot be given in a form that `Accept` names."""
-
-    code = "not_supported_yet"
-    title = "Not supported yet"
-
-
 class InvalidPageTokenError(InvalidError):
     """The page token was not given out by this list with these filters."""
 

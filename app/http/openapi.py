@@ -25,7 +25,6 @@ _DESCRIPTIONS = {
     401: "Credentials are missing or wrong.",
     403: "Not allowed.",
     404: "There is no such resource.",
-    406: "The answer cannot be given in that form.",
     409: "It conflicts with the present state, for example with an operation that runs (`operation_id`).",
     412: "`If-Match` names another generation.",
     413: "The body is too large.",

@@ -29,7 +29,7 @@ from app.core.errors import (
     UnsupportedMediaTypeError,
 )
 from app.core.validation import field_errors, invalid
-from app.http.errors import MethodNotAllowedError, NoSuchPathError, NotAcceptableError
+from app.http.errors import MethodNotAllowedError, NoSuchPathError
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,6 @@ STATUS: dict[type[SlipwayError], int] = {
     ForbiddenError: 403,
     NotFoundError: 404,
     MethodNotAllowedError: 405,
-    NotAcceptableError: 406,
     ConflictError: 409,
     PreconditionFailedError: 412,
     TooLargeError: 413,

@@ -4,21 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Header, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import Caller
 from app.core.errors import FieldError, InvalidError
 from app.db.session import Database
 from app.engine.models import LIVE, Operation
-from app.http.errors import NotAcceptableError
+from app.http import sse
 from app.http.pagination import Page, PageRequest
 from app.operations import repository
+from app.operations.feed import Feed
 from app.operations.schemas import EventOut, OperationOut, OperationStatus, ResourceRef, event_out, operation_out
 from app.operations.service import Ledger
-
-FOLLOW_SECONDS = 15.0
-"""How long a read of its events keeps an operation followed."""
 
 _INT64 = 2**63
 
@@ -61,27 +59,69 @@ async def operation_filter(
 
 async def after_event(
     after: Annotated[str | None, Query(description="Id of an event: only later ones.", examples=["42"])] = None,
-) -> int:
-    """Return the sequence number that the list begins after.
+    last_event_id: Annotated[
+        str | None, Header(alias="Last-Event-ID", description="Of a stream: where it was cut. Counts before `after`.")
+    ] = None,
+) -> int | None:
+    """Return the sequence number that the list or stream begins after, or None.
 
     Raises:
         InvalidError: it is no event's id.
     """
-    if after is None:
-        return 0
-    if not (after.isascii() and after.isdigit() and len(after) < 20 and int(after) < _INT64):
-        raise InvalidError("after is the id of an event.", [FieldError("/query/after", "must be the id of an event")])
-    return int(after)
+    for pointer, value in (("/header/Last-Event-ID", last_event_id), ("/query/after", after)):
+        if value is not None:
+            if not (value.isascii() and value.isdigit() and len(value) < 20 and int(value) < _INT64):
+                detail = "must be the id of an event"
+                raise InvalidError(f"{pointer.rpartition('/')[2]} {detail}.", [FieldError(pointer, detail)])
+            return int(value)
+    return None
 
 
-async def not_a_stream(request: Request) -> None:
-    """Refuse `Accept: text/event-stream` while only lists are given.
+async def wants_stream(request: Request) -> bool:
+    """Tell whether the caller asks for server-sent events."""
+    return sse.MEDIA_TYPE in request.headers.get("accept", "").lower()
 
-    Raises:
-        NotAcceptableError: the caller wants a stream.
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Where a reader begins, what it wants, and what streams are made of.
+
+    Attributes:
+        after: Only events after this number; None when the caller did not say.
+        streaming: It wants server-sent events rather than a list.
+        resumes: It comes back after a cut.
     """
-    if "text/event-stream" in request.headers.get("accept", "").lower():
-        raise NotAcceptableError("Server-sent events are not supported yet; ask for application/json.")
+
+    database: Database
+    feed: Feed
+    heartbeat_seconds: float
+    after: int | None
+    streaming: bool
+    resumes: bool
+
+    def stream(self, source: sse.Source) -> sse.EventStream:
+        """Return the answer that streams a source."""
+        return sse.EventStream(source, heartbeat_seconds=self.heartbeat_seconds)
+
+
+async def following(
+    request: Request,
+    after: Annotated[int | None, Depends(after_event)],
+    streaming: Annotated[bool, Depends(wants_stream)],
+) -> Following:
+    """Return how the caller wants to follow events."""
+    state = request.app.state
+    return Following(
+        database=state.database,
+        feed=state.feed,
+        heartbeat_seconds=state.settings.heartbeat_seconds,
+        after=after,
+        streaming=streaming,
+        resumes="last-event-id" in request.headers,
+    )
+
+
+FollowingDep = Annotated[Following, Depends(following)]
 
 
 async def page_of_operations(

@@ -1,15 +1,18 @@
 """Every select of operations, their events and dependencies. Never commits."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.types import utcnow
 from app.engine.models import LIVE, Operation, OperationDependency, OperationEvent, StackWatch
 from app.operations.errors import OperationNotFoundError
+from app.operations.schemas import ResourceRef, event_out
 
 
 async def get(session: AsyncSession, project_id: str, operation_id: str) -> Operation:
@@ -123,4 +126,92 @@ async def follow(session: AsyncSession, operation_ids: Collection[str], seconds:
     """Note that somebody follows these operations: their stacks' events are read for the next `seconds`."""
     await session.execute(
         update(StackWatch).where(col(StackWatch.operation_id).in_(operation_ids)).values(followed_until=utcnow(seconds))
+    )
+
+
+@dataclass(frozen=True)
+class FeedRow:
+    """An event with what readers filter by; many readers share one."""
+
+    event: OperationEvent
+    resource_name: str
+    parent_id: str | None
+
+    @property
+    def seq(self) -> int:
+        """Return the event's number."""
+        return self.event.seq or 0
+
+    @cached_property
+    def text(self) -> str:
+        """Return the event's JSON."""
+        event = self.event
+        resource = ResourceRef(type=event.resource_type, id=event.resource_id, name=self.resource_name)
+        return event_out(event, resource).model_dump_json()
+
+
+async def events_after(
+    session: AsyncSession, after: int, limit: int, *, where: Sequence[ColumnElement[bool]] = ()
+) -> list[FeedRow]:
+    """Return up to `limit` events of all projects, oldest first, after a number."""
+    query = (
+        select(OperationEvent, col(Operation.resource_name), col(Operation.parent_id))
+        .join(Operation, col(Operation.id) == col(OperationEvent.operation_id))
+        .where(col(OperationEvent.seq) > after, *where)
+        .order_by(col(OperationEvent.seq))
+        .limit(limit)
+    )
+    return [FeedRow(event, name, parent) for event, name, parent in await session.execute(query)]
+
+
+async def family_events_after(
+    session: AsyncSession, operation_id: str, after: int, limit: int, upto: int | None = None
+) -> list[FeedRow]:
+    """Return events of an operation and its children after a number, up to another one."""
+    family = select(col(Operation.id)).where(
+        (col(Operation.id) == operation_id) | (col(Operation.parent_id) == operation_id)
+    )
+    where: list[ColumnElement[bool]] = [col(OperationEvent.operation_id).in_(family)]
+    if upto is not None:
+        where.append(col(OperationEvent.seq) <= upto)
+    return await events_after(session, after, limit, where=where)
+
+
+async def project_events_after(
+    session: AsyncSession, project_id: str, after: int, limit: int, *, upto: int, resource: str | None
+) -> list[FeedRow]:
+    """Return events of a project (of one resource, by id or name) after a number, up to another one."""
+    where: list[ColumnElement[bool]] = [
+        col(OperationEvent.project_id) == project_id,
+        col(OperationEvent.seq) <= upto,
+    ]
+    if resource is not None:
+        where.append((col(OperationEvent.resource_id) == resource) | (col(Operation.resource_name) == resource))
+    return await events_after(session, after, limit, where=where)
+
+
+async def newest_event(session: AsyncSession) -> int:
+    """Return the highest number of an event, 0 when there is none."""
+    return (await session.execute(select(func.max(col(OperationEvent.seq))))).scalar_one() or 0
+
+
+async def is_family_live(session: AsyncSession, operation_id: str) -> bool:
+    """Tell whether an operation or one of its children has yet to end."""
+    query = select(col(Operation.id)).where(
+        (col(Operation.id) == operation_id) | (col(Operation.parent_id) == operation_id),
+        col(Operation.status).in_(LIVE),
+    )
+    return (await session.execute(query.limit(1))).first() is not None
+
+
+async def follow_families(session: AsyncSession, operation_ids: Collection[str], seconds: float) -> None:
+    """Note that somebody follows these operations and their children."""
+    family = select(col(Operation.id)).where(
+        col(Operation.id).in_(operation_ids) | col(Operation.parent_id).in_(operation_ids)
+    )
+    await session.execute(
+        update(StackWatch)
+        .where(col(StackWatch.operation_id).in_(family))
+        .values(followed_until=utcnow(seconds))
+        .execution_options(synchronize_session=False)
     )

@@ -1,8 +1,9 @@
 """Operations: list, read, follow, cancel, retry; and the events of everything."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel
 
 from app.http.caller import CallerDep
 from app.http.change import ChangeDep
@@ -11,22 +12,31 @@ from app.http.pagination import Page, PageQuery
 from app.http.route import StrictRoute
 from app.operations import repository
 from app.operations.dependencies import (
-    FOLLOW_SECONDS,
     DatabaseDep,
+    FollowingDep,
     LedgerDep,
     OperationFilter,
-    after_event,
-    not_a_stream,
     operation_filter,
     page_of_events,
     page_of_operations,
     with_children,
 )
+from app.operations.feed import FOLLOW_SECONDS
 from app.operations.schemas import EventOut, OperationOut
+from app.operations.streams import OperationStream, ProjectStream, has_news
 
 router = APIRouter(route_class=StrictRoute)
 
-AfterQuery = Annotated[int, Depends(after_event)]
+STREAM: dict[str, Any] = {
+    "description": "A page of events, or a stream of them (`Accept: text/event-stream`).",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+ENDED: dict[str, Any] = {"description": "To a stream that is resumed: all has ended and was told."}
+
+
+def json(body: BaseModel) -> Response:
+    """Return a model as JSON, where a route has more than one form of answer."""
+    return Response(body.model_dump_json(by_alias=True), media_type="application/json")
 
 
 @router.get("/operations", tags=["operations"])
@@ -51,37 +61,49 @@ async def get_operation(operation: str, caller: CallerDep, database: DatabaseDep
 @router.get(
     "/operations/{operation}/events",
     tags=["operations"],
-    responses=problems(404, 406),
-    dependencies=[Depends(not_a_stream)],
+    response_model=Page[EventOut],
+    responses={200: STREAM, 204: ENDED, **problems(404)},
 )
 async def list_operation_events(
-    operation: str, caller: CallerDep, database: DatabaseDep, page: PageQuery, after: AfterQuery
-) -> Page[EventOut]:
-    """List the events of an operation and its children, oldest first.
+    operation: str, caller: CallerDep, ledger: LedgerDep, page: PageQuery, follow: FollowingDep
+) -> Response:
+    """List the events of an operation and its children, oldest first, or follow them as server-sent events.
 
     While it is being read, the events that AWS reports are fetched as they happen; otherwise when a step ends.
+    A stream begins with the first event (or after `Last-Event-ID`) and ends, once all have ended, with the message
+    `end`, whose data is the operation.
     """
-    async with database.read() as session:
+    after = follow.after or 0
+    async with follow.database.read() as session:
         row = await repository.get(session, caller.project_id, operation)
         family, live = await with_children(session, row)
+    if follow.streaming:
+        if follow.resumes and not live and not await has_news(follow.database, operation, after):
+            return Response(status_code=204)  # what tells an EventSource not to come back
+        return follow.stream(OperationStream(follow.database, follow.feed, ledger, caller, operation, after=after))
     if live:
-        async with database.write() as session:
+        async with follow.database.write() as session:
             await repository.follow(session, live, FOLLOW_SECONDS)
-    async with database.read() as session:
-        return await page_of_events(session, caller, page, after=after, operation_ids=family)
+    async with follow.database.read() as session:
+        return json(await page_of_events(session, caller, page, after=after, operation_ids=family))
 
 
-@router.get("/events", tags=["operations"], responses=problems(406), dependencies=[Depends(not_a_stream)])
+@router.get("/events", tags=["operations"], response_model=Page[EventOut], responses={200: STREAM})
 async def list_events(
     caller: CallerDep,
-    database: DatabaseDep,
     page: PageQuery,
-    after: AfterQuery,
+    follow: FollowingDep,
     resource: Annotated[str | None, Query(description="Id or name of a resource.")] = None,
-) -> Page[EventOut]:
-    """List the events of everything that the caller may see, oldest first."""
-    async with database.read() as session:
-        return await page_of_events(session, caller, page, after=after, resource=resource)
+) -> Response:
+    """List the events of everything that the caller may see, oldest first, or follow them as server-sent events.
+
+    A stream begins with what comes next, or after `after` or `Last-Event-ID`.
+    """
+    if follow.streaming:
+        source = ProjectStream(follow.database, follow.feed, caller, after=follow.after, resource=resource)
+        return follow.stream(source)
+    async with follow.database.read() as session:
+        return json(await page_of_events(session, caller, page, after=follow.after or 0, resource=resource))
 
 
 @router.post(

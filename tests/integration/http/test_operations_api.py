@@ -133,12 +133,6 @@ async def test_after_is_an_events_id(client: httpx.AsyncClient, after: str) -> N
     assert answer.json()["errors"][0]["pointer"] == "/query/after"
 
 
-async def test_streams_come_later(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/events", headers={"Accept": "text/event-stream"})
-    assert answer.status_code == 406
-    assert answer.json()["code"] == "not_supported_yet"
-
-
 async def test_what_has_ended_is_not_cancelled(client: httpx.AsyncClient, database_of: Database) -> None:
     row = operation(status="succeeded")
     await save(database_of, row)

@@ -176,8 +176,13 @@ def test_postgresql_is_migrated_by_hand(start: Start, slipway: Callable[..., Res
     for _ in range(2):
         done = slipway(empty_postgres_url, "migrate")
         assert (done.exit_code, done.stdout) == (0, "")
+    keyless = slipway(empty_postgres_url, "serve", "--port", str(free_port()))
+    assert (keyless.exit_code, keyless.stderr.split(" ")[0]) == (1, "SLIPWAY_ENCRYPTION_KEY")
+    short = slipway(empty_postgres_url, "worker", SLIPWAY_ENCRYPTION_KEY="hunter2")
+    assert short.exit_code == 1
+    assert "hunter2" not in short.stderr
     port = free_port()
-    process = start(empty_postgres_url, "serve", "--port", str(port))
+    process = start(empty_postgres_url, "serve", "--port", str(port), SLIPWAY_ENCRYPTION_KEY="k" * 32)
     wait_until_ready(process, port)
     end(process)
     with psycopg.connect(empty_postgres_url) as connection:
