@@ -1,0 +1,229 @@
+"""Helm without a cluster: fetch a chart, look into it, render it."""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from app.core.outbound import Rules, destination
+from app.gateways.helm.chart import Chart, ChartLimits, ChartSource, Credential, OciChart, RepositoryChart, read_chart
+from app.gateways.helm.errors import (
+    ChartDigestMismatch,
+    ChartInvalid,
+    ChartNotFound,
+    ChartVersionNotFound,
+    HelmError,
+    OutputTooLarge,
+)
+from app.gateways.helm.process import Limits
+from app.gateways.helm.runner import Runner
+from app.gateways.helm.workspace import Workspace, sweep, workspace
+
+FETCH_SECONDS = 90.0
+RENDER_SECONDS = 30.0
+
+_DIGEST = re.compile(rb"^Digest: (sha256:[0-9a-f]{64})$", re.MULTILINE)
+_REPOSITORY = "source"
+
+
+class Helm:
+    """The helm binary and the bounds that it runs in; one for the process.
+
+    Args:
+        binary: Path that the operator set (`SLIPWAY_HELM`); None to look for it.
+        root: Where private folders are made; the system's folder for temporary files by default.
+        limits: Of one process.
+        chart_limits: Of one chart.
+        rules: Where charts may come from. `allow_http` also lets helm speak plain HTTP to registries.
+        max_changes: Processes at once that change releases.
+        max_reads: Processes at once that don't.
+    """
+
+    def __init__(
+        self,
+        binary: Path | None = None,
+        *,
+        root: Path | None = None,
+        limits: Limits | None = None,
+        chart_limits: ChartLimits | None = None,
+        rules: Rules | None = None,
+        max_changes: int = 20,
+        max_reads: int = 4,
+    ) -> None:
+        self.runner = Runner(binary, limits=limits, max_changes=max_changes, max_reads=max_reads)
+        self.root = root
+        self._chart_limits = chart_limits or ChartLimits()
+        self._rules = rules or Rules()
+
+    async def start(self) -> tuple[int, int, int]:
+        """Find and check the binary, remove what killed processes left; return helm's version.
+
+        Raises:
+            BinaryUnusable: There is no helm 4.
+        """
+        await asyncio.to_thread(sweep, self.root)
+        return await self.runner.version()
+
+    @asynccontextmanager
+    async def chart(self, source: ChartSource, credential: Credential | None = None) -> AsyncIterator[Chart]:
+        """Fetch a chart for the block, after which its archive is gone.
+
+        Args:
+            source: Where it is.
+            credential: For that repository or registry.
+
+        Raises:
+            InvalidError: (`app.core.outbound`) The source's URL is none that may be called.
+            ChartNotFound: There is no such chart, or (`ChartVersionNotFound`) no such version.
+            RepositoryUnreachable: It doesn't answer, or not in time.
+            RepositoryDenied: It wants other credentials.
+            ChartInvalid: It gave no chart, or (`ChartTooLarge`) too much.
+            ChartDigestMismatch: It gave another one than `source.digest`.
+        """
+        plain_http = self._checked(source)
+        async with workspace(self.root) as home:
+            if isinstance(source, OciChart):
+                chart = await self._pull_oci(source, credential, home, plain_http)
+            else:
+                chart = await self._pull_repository(source, credential, home)
+            yield chart
+
+    async def template(
+        self,
+        name: str,
+        chart: Chart,
+        values: Mapping[str, Any],
+        *,
+        namespace: str,
+        kube_version: str | None = None,
+        api_versions: tuple[str, ...] = (),
+    ) -> str:
+        """Return the manifest that a chart makes, without a cluster: YAML documents.
+
+        Args:
+            name: Of the release.
+            chart: The chart.
+            values: For it.
+            namespace: Of the release.
+            kube_version: `1.34`; helm's own by default.
+            api_versions: What the chart may ask for as `Capabilities.APIVersions`.
+
+        Raises:
+            ValuesInvalid: The chart's schema refuses them; `errors` says where.
+            RenderError: A template fails with them.
+            ChartInvalid: Helm can't load the chart, or (`ChartIncompatible`) not for this Kubernetes version.
+            OutOfMemory: A template makes too much.
+            OutputTooLarge: The manifest is too large.
+        """
+        arguments = ["template", name, str(chart.path), "--namespace", namespace, "--values", "-"]
+        if kube_version:
+            arguments += ["--kube-version", kube_version]
+        for api_version in api_versions:
+            arguments += ["--api-versions", api_version]
+        if chart.external_schema:
+            arguments.append("--skip-schema-validation")
+        async with workspace(self.root) as home:
+            finished = await self.runner.expect(
+                arguments,
+                workspace=home,
+                stdin=json.dumps(values).encode(),
+                deadline_seconds=RENDER_SECONDS,
+                chart=chart.name,
+            )
+        if finished.truncated:
+            raise OutputTooLarge(f"the manifest has more than {self.runner.limits.output_bytes} bytes")
+        return finished.stdout.decode(errors="replace")
+
+    def _checked(self, source: ChartSource) -> bool:
+        """Check the source's URL, and that no part of it is an option; return whether it is plain HTTP."""
+        if isinstance(source, RepositoryChart):
+            destination(source.repository, self._rules)
+            parts = [source.name, source.version or ""]
+        else:
+            if not source.reference.startswith("oci://"):
+                raise ChartInvalid("the reference of a chart in a registry begins with oci://")
+            destination("https" + source.reference.removeprefix("oci"), self._rules)
+            parts = [source.version or ""]
+        if any(part.startswith("-") or not part.isprintable() for part in parts):
+            raise ChartInvalid("the chart's name or version is none")
+        return self._rules.allow_http
+
+    async def _pull_oci(
+        self, source: OciChart, credential: Credential | None, home: Workspace, plain_http: bool
+    ) -> Chart:
+        plain = ["--plain-http"] if plain_http else []
+        if credential is not None:
+            await self._login(source.host, credential, home, plain)
+        reference = source.reference + (f"@{source.digest}" if source.digest else "")
+        folder = home.folder / "charts"
+        arguments = ["pull", reference, "--destination", str(folder), *plain]
+        if source.version and not source.digest:
+            arguments += ["--version", source.version]
+        finished = await self.runner.expect(arguments, workspace=home, deadline_seconds=FETCH_SECONDS, fetching=True)
+        said = _DIGEST.search(finished.stdout + b"\n" + finished.stderr.encode())
+        archive = _only_archive(folder)
+        digest = said.group(1).decode() if said else await asyncio.to_thread(_digest, archive)
+        return await asyncio.to_thread(read_chart, archive, digest, self._chart_limits)
+
+    async def _login(self, host: str, credential: Credential, home: Workspace, plain: list[str]) -> None:
+        arguments = ["registry", "login", host, "--username", credential.username, "--password-stdin", *plain]
+        await self.runner.expect(
+            arguments,
+            workspace=home,
+            stdin=credential.password.encode(),
+            deadline_seconds=FETCH_SECONDS,
+            fetching=True,
+        )
+
+    async def _pull_repository(self, source: RepositoryChart, credential: Credential | None, home: Workspace) -> Chart:
+        # A named repository, since `helm pull --repo` takes a password as an option only, for every user to see.
+        added = ["repo", "add", _REPOSITORY, source.repository.rstrip("/")]
+        if credential is not None:
+            added += ["--username", credential.username, "--password-stdin"]
+        await self._fetch(added, home, credential.password.encode() if credential else b"")
+        folder = home.folder / "charts"
+        arguments = ["pull", f"{_REPOSITORY}/{source.name}", "--destination", str(folder)]
+        if source.version:
+            arguments += ["--version", source.version]
+        try:
+            await self._fetch(arguments, home)
+        except ChartNotFound as error:
+            raise await self._which(source, home, error) from error
+        archive = _only_archive(folder)
+        digest = await asyncio.to_thread(_digest, archive)
+        if source.digest not in (None, digest):
+            raise ChartDigestMismatch(f"{source.name} has the digest {digest}, not {source.digest}")
+        return await asyncio.to_thread(read_chart, archive, digest, self._chart_limits)
+
+    async def _which(self, source: RepositoryChart, home: Workspace, error: ChartNotFound) -> HelmError:
+        """Tell a chart that isn't there from one that isn't there in this version: helm says the same for both."""
+        listed = await self._fetch(["search", "repo", f"{_REPOSITORY}/{source.name}", "--devel", "-o", "json"], home)
+        names = {entry.get("name") for entry in json.loads(listed or b"[]")}
+        if f"{_REPOSITORY}/{source.name}" in names:
+            return ChartVersionNotFound(
+                f"{source.repository} has the chart {source.name}, not in version {source.version}",
+                exit_code=error.exit_code,
+            )
+        return ChartNotFound(f"{source.repository} has no chart {source.name}", exit_code=error.exit_code)
+
+    async def _fetch(self, arguments: list[str], home: Workspace, stdin: bytes = b"") -> bytes:
+        finished = await self.runner.expect(
+            arguments, workspace=home, stdin=stdin, deadline_seconds=FETCH_SECONDS, fetching=True
+        )
+        return finished.stdout
+
+
+def _only_archive(folder: Path) -> Path:
+    archives = [path for path in folder.iterdir() if path.suffix == ".tgz"]
+    if len(archives) != 1:
+        raise ChartInvalid(f"the source gave {len(archives)} archives")
+    return archives[0]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

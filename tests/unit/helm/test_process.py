@@ -1,0 +1,191 @@
+"""One process with everything bounded, tried with the shell's tools in place of helm."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from app.gateways.helm import binary
+from app.gateways.helm.errors import BinaryUnusable
+from app.gateways.helm.process import Finished, Limits, run
+from app.gateways.helm.workspace import sweep
+
+PATH = {"PATH": os.defpath}
+
+
+async def python(
+    code: str, *, limits: Limits | None = None, deadline_seconds: float = 60, stdin: bytes = b""
+) -> Finished:
+    return await run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        environment=PATH,
+        folder=Path("/"),
+        stdin=stdin,
+        limits=limits or Limits(),
+        deadline_seconds=deadline_seconds,
+    )
+
+
+async def test_output_is_kept_within_bounds() -> None:
+    code = """
+        import sys
+        sys.stdout.write("o" * 3_000_000)
+        for i in range(500):
+            print("line", i, "x" * 9000, file=sys.stderr)
+    """
+    done = await python(code, limits=Limits(output_bytes=1000))
+    assert (done.exit_code, len(done.stdout), done.truncated, done.expired) == (0, 1000, True, False)
+    assert done.stderr.startswith("line 0 ")
+    assert "line 499 " in done.stderr
+    assert len(done.stderr) < 2_000_000
+
+
+async def test_input_that_is_not_read_does_no_harm() -> None:
+    assert (await python("pass", stdin=b"x" * 1_000_000)).exit_code == 0
+
+
+async def test_memory_is_bounded() -> None:
+    done = await python("x = bytearray(400_000_000)", limits=Limits(memory_bytes=100_000_000))
+    assert done.exit_code == 1
+    assert "MemoryError" in done.stderr
+
+
+async def test_a_deadline_is_kept_with_sigterm_first() -> None:
+    code = """
+        import signal, sys, time
+        def end(*_):
+            print("ended", flush=True)
+            sys.exit(3)
+        signal.signal(signal.SIGTERM, end)
+        print("began", flush=True)
+        time.sleep(60)
+    """
+    done = await python(code, deadline_seconds=2)
+    assert done.expired
+    assert done.stdout in (b"began\nended\n", b"")
+
+
+async def test_what_ignores_sigterm_is_killed_with_its_children() -> None:
+    code = """
+        import os, signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        child = os.fork()
+        print(child or "child", flush=True)
+        time.sleep(60)
+    """
+    began = time.monotonic()
+    done = await python(code, deadline_seconds=3, limits=Limits(grace_seconds=0.2))
+    assert time.monotonic() - began < 20
+    assert done.exit_code == -signal.SIGKILL
+    for word in done.stdout.split():
+        if word.isdigit():
+            assert not _lives(word.decode())
+
+
+async def test_cancelled_twice_it_still_ends_the_process(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    code = f"""
+        import os, signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        open({str(mark)!r}, "w").write(str(os.getpid()))
+        time.sleep(60)
+    """
+    task = asyncio.create_task(python(code, limits=Limits(grace_seconds=0.5)))
+    await _written(mark)
+    task.cancel()
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not _lives(mark.read_text())
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.001, 0.003, 0.01])
+async def test_cancelled_while_it_starts_nothing_is_left(tmp_path: Path, delay: float) -> None:
+    word = f"marker_{tmp_path.name}"
+    task = asyncio.create_task(python(f"{word} = 1\nimport time\ntime.sleep(60)"))
+    await asyncio.sleep(delay)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert word not in _all_commands()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PDEATHSIG is Linux's")
+async def test_it_dies_with_its_parent(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    child = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    parent = f"""
+        import asyncio
+        from pathlib import Path
+        from app.gateways.helm.process import Limits, run
+        asyncio.run(run([{sys.executable!r}, "-c", {child!r}], environment={{"PATH": {os.defpath!r}}}, folder=Path("/"),
+            limits=Limits(), deadline_seconds=60))
+    """
+    with _started(parent) as process:
+        await _written(mark)
+        process.kill()
+    for _ in range(100):
+        if not _lives(mark.read_text()):
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("it outlived its parent")
+
+
+def test_versions() -> None:
+    assert binary.parse_version("v4.3.1+gc0d08d0") == (4, 3, 1)
+    for text in ("v3.19.0+g1234567", "hello"):
+        with pytest.raises(BinaryUnusable):
+            binary.parse_version(text)
+
+
+def test_a_binary_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(BinaryUnusable):
+        binary.locate(tmp_path / "helm")
+
+
+def test_folders_of_dead_processes_are_swept(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as dead:
+        dead.wait()
+    for name in (f"slipway-helm-{dead.pid}-a", f"slipway-helm-{os.getpid()}-b", "slipway-helm-x", "other"):
+        (tmp_path / name).mkdir()
+    assert sweep(tmp_path) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "other",
+        f"slipway-helm-{os.getpid()}-b",
+        "slipway-helm-x",
+    ]
+
+
+def _text(mark: Path) -> str:
+    return mark.read_text() if mark.exists() else ""
+
+
+async def _written(mark: Path) -> None:
+    for _ in range(2000):
+        if _text(mark):
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail("it never started")
+
+
+def _started(code: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=Path(__file__).parents[3])
+
+
+def _all_commands() -> str:
+    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+
+
+def _lives(pid: str) -> bool:
+    """Whether there is such a process, and it isn't one that only waits to be reaped."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
