@@ -22,7 +22,7 @@ from app.operations.service import Ledger, Needs, Plan, Target
 
 KIND = "thing.create"
 REGION = "us-west-2"
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 CALLER = Caller(project_id=DEFAULT_PROJECT, key_id="key_test")
 
 Act = Callable[[Context], Awaitable[Outcome]]

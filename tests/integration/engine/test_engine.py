@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from integration.engine.conftest import KIND, Bench, Scripted
 from sqlalchemy import text
 
 from app.core.failure import Failure
@@ -11,7 +12,6 @@ from app.engine import runner
 from app.engine.contract import Advance, Cancelled, Context, Done, Fail, NewEvent, Outcome, TransientError, Wait
 from app.engine.models import Operation
 from app.gateways.aws.errors import AccessDenied, Throttled
-from integration.engine.conftest import KIND, Bench, Scripted
 
 NOT_NOW = Failure("not_now", "Not now.", retryable=True)
 
