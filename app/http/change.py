@@ -145,9 +145,17 @@ KeyHeader = Annotated[
     Header(
         alias="Idempotency-Key",
         description="1 to 255 visible ASCII characters; the same key gives the first answer again.",
+        json_schema_extra={"pattern": "^[!-~]{1,255}$"},
     ),
 ]
-MatchHeader = Annotated[str | None, Header(alias="If-Match", description="The ETag that the change builds on.")]
+MatchHeader = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="The ETag that the change builds on.",
+        json_schema_extra={"pattern": '^([*]|"[0-9]+")$'},
+    ),
+]
 
 
 async def begin_change(
