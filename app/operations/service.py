@@ -151,7 +151,7 @@ class Ledger:
         """Take the lock from a running create, which then ends cancelled and leaves the clearing to who takes over."""
         await session.execute(
             update(Operation)
-            .where(col(Operation.id) == operation.id)
+            .where(col(Operation.id) == operation.id, col(Operation.status).in_(LIVE))  # what has ended stays as it is
             .values(lock_key=None, cancel_requested=True, superseded=True)
         )
         await claims.wake(session, self._notifier, [operation.id])
@@ -188,7 +188,8 @@ class Ledger:
         if not self._is_cancellable(operation) or (operation.kind == GROUP_KIND and not stopped):
             raise NotCancellableError(f"{operation.kind} cannot be stopped.", operation_id=operation.id)
         ids = [operation.id, *(child.id for child in stopped)]
-        await session.execute(update(Operation).where(col(Operation.id).in_(ids)).values(cancel_requested=True))
+        live = col(Operation.status).in_(LIVE)  # one that has just ended stays as it is
+        await session.execute(update(Operation).where(col(Operation.id).in_(ids), live).values(cancel_requested=True))
         await claims.wake(session, self._notifier, ids)
         return await self.read(session, caller, operation_id)
 
