@@ -19,6 +19,7 @@ from app.gateways.aws.clients import AwsClients
 from app.http import openapi, problems
 from app.http.middleware import RequestContext
 from app.operations.feed import Feed
+from app.webhooks.router import outgoing
 from app.wiring import Services, wire
 from app.worker import Worker
 
@@ -43,6 +44,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id,
+        webhooks=outgoing,
     )
     app.state.settings = settings
     app.state.with_worker = with_worker

@@ -13,6 +13,7 @@ from app.core.errors import UnavailableError
 from app.core.metrics import REGISTRY
 from app.db.session import Database
 from app.operations import figures
+from app.webhooks import metrics as webhook_metrics
 
 CHECK_SECONDS = 3.0
 """How long the database may take to answer a probe."""
@@ -82,6 +83,7 @@ async def _ledger_figures(database: Database) -> CollectorRegistry:
     try:
         async with asyncio.timeout(CHECK_SECONDS), database.read() as session:
             found = await figures.read(session)
+            told = await webhook_metrics.read(session)
     except (SQLAlchemyError, OSError, TimeoutError):
         up.set(0)
         return registry
@@ -95,4 +97,10 @@ async def _ledger_figures(database: Database) -> CollectorRegistry:
         ("dead_letters", "Operations given up on an unforeseen error.", found.dead_letters),
     ):
         Gauge(f"slipway_operations_{name}", text, registry=registry).set(value)
+    for name, text, value in (
+        ("pending", "Deliveries that have neither arrived nor been given up.", told.pending),
+        ("oldest_due_seconds", "How long the most overdue delivery has waited.", told.oldest_due_seconds),
+        ("endpoints_disabled", "Endpoints that Slipway disabled and nobody enabled again.", told.disabled),
+    ):
+        Gauge(f"slipway_webhook_{name}", text, registry=registry).set(value)
     return registry

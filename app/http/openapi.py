@@ -18,6 +18,10 @@ from app.http.route import MEDIA_TYPES_KEY
 
 Document = dict[str, Any]
 
+CALLBACK_KEY = "x-slipway-callback"
+"""Names, among the webhooks, the callback that is sent to a request's `callback_url`; taken out of the document."""
+
+_CALLBACK_URL = "callback_url"
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")
 _DESCRIPTIONS = {
@@ -56,7 +60,12 @@ def operation_id(route: APIRoute) -> str:
 def document(app: FastAPI) -> Document:
     """Return the OpenAPI document of the app; needs nothing but the routes."""
     made: Document = get_openapi(
-        title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        routes=app.routes,
+        webhooks=app.webhooks.routes,
     )
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     for name in _FASTAPI_ERRORS:
@@ -64,7 +73,10 @@ def document(app: FastAPI) -> Document:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs"))
     schemas["Problem"] = problem
+    callbacks = _add_callbacks(made)
     for operation in _operations(made):
+        if any(parameter["name"] == _CALLBACK_URL for parameter in operation.get("parameters", ())):
+            operation["callbacks"] = callbacks
         _add_body_types(operation, operation.pop(MEDIA_TYPES_KEY, ()))
         _add_problems(operation)
         _add_headers(operation)
@@ -80,6 +92,19 @@ def render(app: FastAPI) -> str:
 def _operations(made: Document) -> Iterator[dict[str, Any]]:
     for path in made.get("paths", {}).values():
         yield from (operation for operation in path.values() if "responses" in operation)
+
+
+def _add_callbacks(made: Document) -> Document:
+    """Describe once what is sent to a `callback_url`; return what refers to it."""
+    references: Document = {}
+    for path in made.get("webhooks", {}).values():
+        operation = path["post"]
+        operation["responses"].pop("422", None)
+        if name := operation.pop(CALLBACK_KEY, None):
+            url = "{$request.query." + _CALLBACK_URL + "}"
+            made["components"].setdefault("callbacks", {})[name] = {url: {"post": {**operation, "operationId": name}}}
+            references[name] = {"$ref": f"#/components/callbacks/{name}"}
+    return references
 
 
 def _add_body_types(operation: dict[str, Any], media_types: Iterable[str]) -> None:

@@ -23,6 +23,13 @@ class NotCancellableError(ConflictError):
     title = "The operation cannot be cancelled"
 
 
+class CallbackExistsError(ConflictError):
+    """A request that cancels an operation cannot take the callback of the one that began it."""
+
+    code = "callback_exists"
+    title = "The operation has a callback"
+
+
 class NotRetryableError(ConflictError):
     """Only the last operation of a resource can be retried, and only if it failed or was cancelled."""
 

@@ -116,7 +116,8 @@ async def list_events(
 async def cancel_operation(operation: str, change: ChangeDep, ledger: LedgerDep) -> Response:
     """Ask an operation to stop; it ends `cancelled` once what it had begun is cleared."""
     async with change.transaction() as session:
-        return await change.accepted(session, await ledger.cancel(session, change.caller, operation))
+        stopped = await ledger.cancel(session, change.caller, operation, callback_url=change.callback_url)
+        return await change.accepted(session, stopped)
 
 
 @router.post(
@@ -129,4 +130,5 @@ async def cancel_operation(operation: str, change: ChangeDep, ledger: LedgerDep)
 async def retry_operation(operation: str, change: ChangeDep, ledger: LedgerDep) -> Response:
     """Begin a new operation that takes up a failed one's work where it stopped."""
     async with change.transaction() as session:
-        return await change.accepted(session, await ledger.retry(session, change.caller, operation))
+        new = await ledger.retry(session, change.caller, operation, callback_url=change.callback_url)
+        return await change.accepted(session, new)

@@ -15,7 +15,7 @@ from app.db.notify import OPERATIONS, Notifier
 from app.engine import claims
 from app.engine.models import LIVE, Operation, OperationDependency
 from app.operations import repository
-from app.operations.errors import NotCancellableError, NotRetryableError, OperationInProgressError
+from app.operations.errors import CallbackExistsError, NotCancellableError, NotRetryableError, OperationInProgressError
 from app.operations.schemas import OperationOut, operation_out
 
 FIRST_PHASE = "begin"
@@ -174,10 +174,13 @@ class Ledger:
         dependencies = await repository.dependencies_of(session, ids)
         return [operation_out(row, children[row.id], dependencies[row.id]) for row in operations]
 
-    async def cancel(self, session: AsyncSession, caller: Caller, operation_id: str) -> OperationOut:
+    async def cancel(
+        self, session: AsyncSession, caller: Caller, operation_id: str, *, callback_url: str | None = None
+    ) -> OperationOut:
         """Ask an operation (and its children) to stop; it ends `cancelled` once what it began is cleared.
 
         Raises:
+            CallbackExistsError: somebody else is called when it ends.
             NotCancellableError: it has ended, or what it does cannot be stopped.
         """
         operation = await repository.get(session, caller.project_id, operation_id)
@@ -190,10 +193,16 @@ class Ledger:
         ids = [operation.id, *(child.id for child in stopped)]
         live = col(Operation.status).in_(LIVE)  # one that has just ended stays as it is
         await session.execute(update(Operation).where(col(Operation.id).in_(ids), live).values(cancel_requested=True))
+        if callback_url is not None:
+            if operation.callback_url not in (None, callback_url):
+                raise CallbackExistsError("The operation already calls another URL when it ends.")
+            operation.callback_url = callback_url
         await claims.wake(session, self._notifier, ids)
         return await self.read(session, caller, operation_id)
 
-    async def retry(self, session: AsyncSession, caller: Caller, operation_id: str) -> OperationOut:
+    async def retry(
+        self, session: AsyncSession, caller: Caller, operation_id: str, *, callback_url: str | None = None
+    ) -> OperationOut:
         """Begin a new operation that goes on where a failed or cancelled one stopped.
 
         Raises:
@@ -212,6 +221,7 @@ class Ledger:
                     operation_id=latest.id,
                 )
         new = await self._changes[operation.resource_type].retry(session, caller, operation)
+        new.callback_url = callback_url
         return await self.out(session, new)
 
     def _is_cancellable(self, operation: Operation) -> bool:

@@ -85,8 +85,8 @@ class Outbox:
         shown: OperationOut | None = None
         for event in told:
             recipients = await self._recipients(session, subject, event.type)
-            if operation.callback_url and event.type in ENDINGS:
-                recipients.append(Recipient.of_callback(operation.project_id, operation.callback_url))
+            if event.type in ENDINGS and (url := await _callback_url(session, operation.id)):
+                recipients.append(Recipient.of_callback(operation.project_id, url))
             if recipients:
                 shown = shown or await _shown(session, operation)
                 await self._write_operation_event(session, subject, event, shown, recipients)
@@ -189,6 +189,11 @@ async def _webhooks_of(session: AsyncSession, project_id: str) -> Sequence[Webho
     if project_id not in cache:
         cache[project_id] = await repository.enabled_of(session, project_id)
     return cache[project_id]
+
+
+async def _callback_url(session: AsyncSession, operation_id: str) -> str | None:
+    """Return the URL as it is now: a cancellation may have brought one since the engine read the operation."""
+    return await session.scalar(select(col(Operation.callback_url)).where(col(Operation.id) == operation_id))
 
 
 async def _shown(session: AsyncSession, operation: Operation) -> OperationOut:

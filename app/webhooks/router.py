@@ -1,13 +1,14 @@
 """Routes of webhooks, their deliveries, and the secret of callbacks."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Path, Request, Response
+from fastapi import APIRouter, Body, Depends, Header, Path, Request, Response
 
 from app.http.caller import CallerDep
 from app.http.change import DirectChangeDep
 from app.http.etag import conditional, etag
-from app.http.openapi import problems
+from app.http.openapi import CALLBACK_KEY, problems
 from app.http.pagination import Page, PageQuery
 from app.http.route import StrictRoute
 from app.operations.dependencies import DatabaseDep
@@ -21,6 +22,16 @@ from app.webhooks.dependencies import (
     webhook_out,
     with_secret,
 )
+from app.webhooks.payloads import (
+    ENDINGS,
+    PHASE_TYPES,
+    PING,
+    STEP,
+    OperationEnded,
+    OperationStepped,
+    PhaseChanged,
+    Pinged,
+)
 from app.webhooks.schemas import (
     DeliveryOut,
     ResendFailed,
@@ -33,6 +44,8 @@ from app.webhooks.schemas import (
 )
 
 router = APIRouter(route_class=StrictRoute, tags=["webhooks"])
+outgoing = APIRouter(tags=["outgoing"])
+"""What Slipway sends; for the document only."""
 
 WebhookPath = Annotated[str, Path(description="Id of the webhook.")]
 LogPath = Annotated[
@@ -159,3 +172,61 @@ async def resend_delivery(webhook: LogPath, delivery: str, change: DirectChangeD
     async with change.transaction() as session:
         logged = await service.resend(session, change.caller, webhook, delivery)
         return await change.answer(session, 200, (await deliveries_out(session, [logged]))[0])
+
+
+_TAKEN = (
+    "Any 2xx takes it. Everything else is tried again over three days, but for 410, which disables the "
+    "webhook; redirects are not followed, and `Retry-After` of a 429 or 503 is waited for."
+)
+
+
+async def signature(
+    webhook_id: Annotated[str, Header(alias="webhook-id", description="The event: the same in every try.")],
+    webhook_timestamp: Annotated[int, Header(alias="webhook-timestamp", description="Of the try, in Unix seconds.")],
+    webhook_signature: Annotated[
+        str,
+        Header(
+            alias="webhook-signature",
+            description="`v1,` and the base64 of HMAC-SHA-256 of `id.timestamp.body`; several while a secret is "
+            "rotated. https://www.standardwebhooks.com",
+        ),
+    ],
+) -> None:
+    """Document the headers."""
+
+
+async def operation_ended(body: OperationEnded) -> None:
+    """An operation has ended: the one that a request with `callback_url` began, or any one, to a webhook."""
+
+
+async def operation_stepped(body: OperationStepped) -> None:
+    """A step of an operation has begun or ended."""
+
+
+async def phase_changed(body: PhaseChanged) -> None:
+    """A resource is in another phase."""
+
+
+async def pinged(body: Pinged) -> None:
+    """Somebody asked for a ping."""
+
+
+def _document(event: str, endpoint: Callable[..., Any]) -> None:
+    outgoing.add_api_route(
+        event,
+        endpoint,
+        methods=["POST"],
+        status_code=204,
+        response_description=_TAKEN,
+        dependencies=[Depends(signature)],
+        operation_id=event.replace(".", "_"),
+        openapi_extra={CALLBACK_KEY: "operation_ended"} if event == ENDINGS[0] else None,
+    )
+
+
+_document(PING, pinged)
+_document(STEP, operation_stepped)
+for _event in ENDINGS:
+    _document(_event, operation_ended)
+for _type in PHASE_TYPES.values():
+    _document(f"{_type}.phase_changed", phase_changed)
