@@ -88,7 +88,7 @@ class Context:
         operation: The row as it was claimed. Read it; what is to be kept goes into the fields below.
         data: Scratch of the operation, a JSON object, written with the result and by `intend`.
         steps: Ordered steps (`name`, `status`, `started_at`, `finished_at`); times are filled in when written.
-        warnings: What the caller should know though it did not fail.
+        warnings: What the caller should know though it did not fail; written with the result and by `intend`.
         events: Written with the result.
     """
 

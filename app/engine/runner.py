@@ -271,7 +271,9 @@ class Engine:
 
     async def _persist(self, context: Context) -> None:
         async with self._database.write() as session:
-            written = await claims.fenced_update(session, context.operation, claims.is_leased(), data=context.data)
+            written = await claims.fenced_update(
+                session, context.operation, claims.is_leased(), data=context.data, warnings=context.warnings
+            )
         if not written:
             raise LeaseLostError
 

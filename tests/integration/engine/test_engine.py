@@ -219,6 +219,7 @@ async def test_a_result_that_cannot_be_written_holds_no_other_up(bench: Bench) -
         if context.operation.attempts == 0:
             await together.wait()
         if context.operation.resource_name == "poison":
+            context.warn("Something is left behind.")
             await context.intend(safe=True)
             context.data["words"] = object()
         return Done()
@@ -231,7 +232,7 @@ async def test_a_result_that_cannot_be_written_holds_no_other_up(bench: Bench) -
     assert (poisoned.status, poisoned.dead_letter) == ("failed", True)
     assert poisoned.error is not None
     assert poisoned.error["code"] == "internal_error"
-    assert poisoned.data == {"safe": True}
+    assert (poisoned.data, poisoned.warnings) == ({"safe": True}, ["Something is left behind."])
 
 
 @pytest.mark.usefixtures("impatient")
