@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from integration.running import WORKERS, Slipway, pointers
+from integration.running import REGION, WORKERS, Slipway, pointers
 
 
 @pytest.fixture
@@ -154,3 +154,40 @@ async def test_a_create_is_cancelled_or_superseded(ready: Slipway) -> None:
         assert (await ready.wait(operation))["status"] == "cancelled"
         assert (await ready.client.get(f"/nodegroups/{how}")).status_code == 404
     assert await ready.leftovers() == before
+
+
+async def test_an_update_is_taken_back(ready: Slipway) -> None:
+    ready.cloud.rules([{"op": "update", "type": "AWS::EKS::Nodegroup", "delay": 4}])
+    operation = await ready.change("PATCH", "/nodegroups/workers", {"labels": {"a": "b"}})
+    problem = await ready.refused("DELETE", "/nodegroups/workers")
+    assert (problem["status"], problem["code"]) == (409, "operation_in_progress")
+    assert problem["operation_id"] == operation["id"]
+    gateway = await ready.gateway()
+    while not await gateway.cloudformation.in_progress():
+        assert (await ready.get(f"/operations/{operation['id']}"))["status"] in ("pending", "running")
+    await ready.change("POST", f"/operations/{operation['id']}/cancel")
+    assert (await ready.wait(operation))["status"] == "cancelled"
+    assert "a" not in (await live(ready))["labels"]
+    status = (await ready.get("/nodegroups/workers"))["status"]
+    assert status["phase"] == "active"
+    assert {entry["type"]: entry["status"] for entry in status["conditions"]} == {"Ready": "True", "Synced": "False"}
+
+
+async def test_a_group_waits_for_its_cluster_and_the_addons_for_the_group(slipway: Slipway) -> None:
+    slipway.cloud.rules([{"op": "create", "type": "AWS::EKS::Cluster", "delay": 3}])
+    network = {"zones": 2, "nat": "none"}
+    body = {"name": slipway.name, "region": REGION, "network": network, "addons": [{"name": "coredns"}]}
+    cluster = await slipway.change("POST", "/clusters", body)
+    group = await slipway.change("POST", "/nodegroups", {**WORKERS, "cluster": slipway.name})
+    assert (group["status"], group["depends_on"]) == ("pending", [cluster["id"]])
+    [addon] = (await slipway.get("/operations", kind="addon.create"))["items"]
+    assert group["id"] in addon["depends_on"]
+    for operation in (cluster, group, addon):
+        assert (await slipway.wait(operation))["status"] == "succeeded"
+    # A second one waits for an update of the cluster only to end.
+    slipway.cloud.rules([{"op": "update", "type": "AWS::EKS::Cluster", "fail": "no", "times": 1}])
+    update = await slipway.change("PATCH", f"/clusters/{slipway.name}", {"logging": {"types": ["api"]}})
+    second = await slipway.change("POST", "/nodegroups", {"name": "second", "cluster": slipway.name})
+    assert second["depends_on"] == [update["id"]]
+    assert (await slipway.wait(update))["status"] == "failed"
+    assert (await slipway.wait(second))["status"] == "succeeded"
