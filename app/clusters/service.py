@@ -79,26 +79,7 @@ class ClusterService:
             ClusterExistsError: the name is in use.
             AccountNotFoundError: there is no such account.
         """
-        account_id = await self._accounts.account_id(session, caller.project_id, spec.account)
-        existing = await repository.named(session, account_id, spec.region, spec.name)
-        if existing is not None:
-            raise _exists(spec, existing.id if existing.project_id == caller.project_id else None)
-        cluster = Cluster(
-            id=new_id("clu"),
-            project_id=caller.project_id,
-            account_id=account_id,
-            region=spec.region,
-            name=spec.name,
-            spec=spec.model_dump(mode="json"),
-            tags=spec.tags,
-            facts=facts,
-            phase="creating",
-        )
-        session.add(cluster)
-        try:
-            await session.flush()
-        except IntegrityError as error:
-            raise _exists(spec, None) from error
+        cluster = await self._add(session, caller, spec, facts)
         parent: Operation | None = None
         if nodegroups or whole:
             parent = await self._ledger.begin(
@@ -122,6 +103,29 @@ class ClusterService:
         await self._nodegroups.begin_create(session, caller, cluster, nodegroups, parent_id=parent.id)
         await self._install_addons(session, caller, cluster, needs=[Needs(operation.id)], parent_id=parent.id)
         return parent
+
+    async def _add(self, session: AsyncSession, caller: Caller, spec: ClusterSpec, facts: dict[str, Any]) -> Cluster:
+        account_id = await self._accounts.account_id(session, caller.project_id, spec.account)
+        existing = await repository.named(session, account_id, spec.region, spec.name)
+        if existing is not None:
+            raise _exists(spec, existing.id if existing.project_id == caller.project_id else None)
+        cluster = Cluster(
+            id=new_id("clu"),
+            project_id=caller.project_id,
+            account_id=account_id,
+            region=spec.region,
+            name=spec.name,
+            spec=spec.model_dump(mode="json"),
+            tags=spec.tags,
+            facts=facts,
+            phase="creating",
+        )
+        session.add(cluster)
+        try:
+            await session.flush()
+        except IntegrityError as error:
+            raise _exists(spec, None) from error
+        return cluster
 
     async def check_change(self, session: AsyncSession, cluster: Cluster, spec: ClusterSpec) -> None:
         """Check that a cluster can be changed now, and to this spec as far as AWS need not be asked.
@@ -170,9 +174,8 @@ class ClusterService:
             cluster.facts = facts
         cluster_stack(cluster.id, spec, cluster.facts)  # what no template can say is better refused than failed
         upgrades = bool(cluster.observed_generation) and before.version != spec.version
-        plan_input = {"usable": cluster.phase == "active", "before": cluster.applied_spec, "version_change": upgrades}
+        data = {"usable": cluster.phase == "active", "before": cluster.applied_spec, "version_change": upgrades}
         _write(cluster, spec)
-        cluster.phase = "updating"
         parent: Operation | None = None
         if addons_change and cluster.observed_generation:
             plan = Plan(GROUP_KIND, holds_lock=False, callback_url=callback_url)
@@ -180,13 +183,13 @@ class ClusterService:
         plan = Plan(
             "cluster.update",
             steps_of_update(before, spec) if cluster.observed_generation else create_steps(spec),
-            {**plan_input, "generation": cluster.generation},
+            {**data, "generation": cluster.generation},
             parent_id=parent.id if parent else None,
             callback_url=None if parent else callback_url,
         )
         operation = await self._ledger.begin(session, caller, target_of(cluster), plan)
-        needs, parent_id = [Needs(operation.id)], parent.id if parent else None
         if addons_change:
+            needs, parent_id = [Needs(operation.id)], parent.id if parent else None
             await self._addons.change(session, caller, cluster, addons, needs=needs, parent_id=parent_id)
             await self._install_addons(session, caller, cluster, needs=needs, parent_id=parent_id)
         if upgrades:
@@ -324,6 +327,7 @@ class ClusterService:
 
 def _write(cluster: Cluster, spec: ClusterSpec) -> None:
     """Write the desired spec; one that is the same is no new generation."""
+    cluster.phase = "updating"
     document = spec.model_dump(mode="json")
     if document != cluster.spec:
         cluster.spec, cluster.tags = document, spec.tags

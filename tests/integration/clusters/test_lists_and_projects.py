@@ -130,4 +130,3 @@ async def test_another_project_sees_nothing(idle: Slipway) -> None:
     async with idle.app.state.database.read() as session:
         kept = await session.get(Operation, operation["id"])
         assert (kept.status, kept.cancel_requested) == ("pending", False)
-
