@@ -9,6 +9,7 @@ import random
 import socket
 import time
 from asyncio.subprocess import DEVNULL, STDOUT, Process
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from . import launch
@@ -41,11 +42,15 @@ def give_back(*ports: int) -> None:
 
 
 class Child:
-    """One program, kept running. It writes its log to `log`, and dies with this process."""
+    """One program, kept running. It writes its log to `log`, and dies with this process.
 
-    def __init__(self, command: list[str], log: Path) -> None:
+    `before` runs before each start, the first one included.
+    """
+
+    def __init__(self, command: list[str], log: Path, before: Callable[[], Awaitable[None]] | None = None) -> None:
         self._command = command
         self._log = log
+        self._before = before
         self._process: Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self.restarts = 0
@@ -63,6 +68,8 @@ class Child:
     async def _keep(self) -> None:
         delay = _PATIENCE[0]
         while True:
+            if self._before:
+                await self._before()
             started = time.monotonic()
             with self._log.open("ab") as log:
                 # A session of its own: Ctrl-C in the terminal is for the local cloud, which then stops its children.

@@ -66,17 +66,17 @@ class Sync:
         self._nodes[node.name] = node
 
     def _remove(self, api: Api, name: str) -> None:
-        """Cordons the node, then takes it and its pods away: nobody is left who could end them in order."""
+        """Cordons and drains the node (at once, whatever a PodDisruptionBudget says), then takes it away."""
         path = f"/api/v1/nodes/{name}"
         try:
             api.request("PATCH", path, {"spec": {"unschedulable": True}}, MERGE)
         except ApiError as error:
             if error.status != 404:
                 raise
+        _clear(api, name)
         _delete(api, path)
-        for pod in api.request("GET", f"/api/v1/pods?fieldSelector={quote('spec.nodeName=' + name)}")["items"]:
-            meta = pod["metadata"]
-            _delete(api, f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}?gracePeriodSeconds=0")
+        # DaemonSets ignore a cordon: what they made in between.
+        _clear(api, name)
         del self._nodes[name]
 
 
@@ -96,6 +96,13 @@ def _identity(obj: Json, namespaces: dict[str, str]) -> tuple[str, str]:
     namespace = meta.get("namespace", "")
     inside = f"/namespaces/{namespace}" if namespace else ""
     return f"{_RBAC}{inside}/{plural[obj['kind']]}/{meta['name']}", namespaces.get(namespace, "")
+
+
+def _clear(api: Api, node: str) -> None:
+    """Deletes the pods of a node, without the time to end that a kubelet would give them."""
+    for pod in api.request("GET", f"/api/v1/pods?fieldSelector={quote('spec.nodeName=' + node)}")["items"]:
+        meta = pod["metadata"]
+        _delete(api, f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}?gracePeriodSeconds=0")
 
 
 def _delete(api: Api, path: str) -> None:

@@ -41,16 +41,23 @@ class Running:
         )
         assert self.process.stdout is not None
         self.cloud = Cloud(json.loads(self.process.stdout.readline()))
+        self._stacks: dict[str, list[str]] = {}
         self.base = self.cloud.make(templates.network(), "base")
 
     def cluster(self, name: str, version: str = "1.34", **groups: int) -> Kube:
         """A cluster with node groups of these sizes."""
-        self.cloud.make(templates.cluster(self.base, name, Version=version), name)
+        made = self.cloud.make(templates.cluster(self.base, name, Version=version), name)
+        self._stacks[name] = [made["stack"]]
         for group, size in groups.items():
             scaling = {"MinSize": 0, "MaxSize": 9, "DesiredSize": size}
             template = templates.nodegroup(self.base, name, group, ScalingConfig=scaling, Labels={"team": "blue"})
-            self.cloud.make(template, f"{name}-{group}")
+            self._stacks[name].append(self.cloud.make(template, f"{name}-{group}")["stack"])
         return Kube(self.cloud, name)
+
+    def delete(self, name: str) -> None:
+        """Deletes a cluster with its node groups."""
+        for stack in reversed(self._stacks.pop(name)):
+            self.cloud.delete(stack)
 
     def pids(self, cluster: str) -> dict[str, int]:
         """The process ids of a cluster's control plane."""

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from ..templates import cluster
-from .client import DEPLOYMENTS, deployment
+from .client import DEPLOYMENTS, Kube, deployment
 from .conftest import Running, alive, gone
 
 pytestmark = pytest.mark.kubernetes
 PROGRAMS = {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"}
 
 
-def version(kube: object) -> str:
-    """The minor version that the API server says it is."""
-    found = kube.call("GET", "/version")[1]  # type: ignore[attr-defined]
-    return f"{found['major']}.{found['minor']}"
+def version(kube: Kube) -> str:
+    """The version that the API server emulates; `gitVersion` stays that of the program."""
+    found = kube.get("/version")
+    return f"{found['emulationMajor']}.{found['emulationMinor']}"
 
 
 def test_a_plane_starts_at_the_first_connection_and_ends_with_its_cluster(running: Running) -> None:
@@ -30,8 +30,7 @@ def test_a_plane_starts_at_the_first_connection_and_ends_with_its_cluster(runnin
     kube.nodes(1)
     pids = running.pids("brief")
     assert set(pids) == PROGRAMS == set(alive(pids))
-    running.cloud.delete("brief-workers")
-    running.cloud.delete("brief")
+    running.delete("brief")
     gone(pids, 5)
     assert "brief" not in running.cloud.control("GET", "kubernetes")[1]
 
@@ -44,7 +43,7 @@ def test_two_planes_know_nothing_of_each_other(running: Running) -> None:
     assert one.call("GET", f"{DEPLOYMENTS}/here")[0] == 200
     assert two.call("GET", f"{DEPLOYMENTS}/here")[0] == 404
     for name in ("one", "two"):
-        running.cloud.delete(name)
+        running.delete(name)
 
 
 def test_an_upgrade_changes_the_version_and_keeps_everything_else(running: Running) -> None:
@@ -62,8 +61,7 @@ def test_an_upgrade_changes_the_version_and_keeps_everything_else(running: Runni
     kube.until(f"{DEPLOYMENTS}/kept", lambda d: d["status"].get("availableReplicas") == 1)
     kube.nodes(1)
     assert set(alive(running.pids("up"))) == PROGRAMS
-    running.cloud.delete("up-workers")
-    running.cloud.delete("up")
+    running.delete("up")
 
 
 def test_a_program_that_dies_comes_back(running: Running) -> None:
@@ -82,8 +80,7 @@ def test_a_program_that_dies_comes_back(running: Running) -> None:
         except OSError:
             time.sleep(0.2)
     kube.until(f"{DEPLOYMENTS}/after", lambda d: d["status"].get("availableReplicas") == 1, 60)
-    running.cloud.delete("crashy-workers")
-    running.cloud.delete("crashy")
+    running.delete("crashy")
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from .client import DEPLOYMENTS, JOBS, Kube, container, deployment, job, ready
+from .client import DEPLOYMENTS, JOBS, Json, Kube, container, deployment, job, ready
 
 pytestmark = pytest.mark.kubernetes
 
 
-def waiting(pods: list[dict[str, Any]], field: str = "containerStatuses") -> list[str]:
-    """Why the first container of each pod waits."""
-    return [p["status"].get(field, [{}])[0].get("state", {}).get("waiting", {}).get("reason", "") for p in pods]
+def waiting(pods: list[Json], field: str = "containerStatuses") -> list[str]:
+    """Why the last container of each pod waits, "" if it does not."""
+    last = [p["status"].get(field, [{}])[-1] for p in pods]
+    return [status.get("state", {}).get("waiting", {}).get("reason", "") for status in last]
 
 
 def test_a_deployment_becomes_available(kube: Kube) -> None:
@@ -38,14 +37,7 @@ def test_an_image_that_cannot_be_pulled(kube: Kube, image: str) -> None:
     """The reason and the events by which a user finds out."""
     name = "pull-" + ("tag" if "missing" in image else "name")
     kube.make(DEPLOYMENTS, deployment(name, image, containers=[container("example/ok:1"), container(image, "bad")]))
-    pods = kube.pods(
-        "default",
-        name,
-        lambda pods: (
-            waiting([{"status": {"containerStatuses": p["status"].get("containerStatuses", [{}])[1:]}} for p in pods])
-            == ["ImagePullBackOff"]
-        ),
-    )
+    pods = kube.pods("default", name, lambda pods: waiting(pods) == ["ImagePullBackOff"])
     pod = pods[0]
     assert (pod["status"]["phase"], ready(pod)) == ("Pending", False)
     good, bad = pod["status"]["containerStatuses"]
@@ -82,7 +74,7 @@ def test_a_container_that_crashes(kube: Kube) -> None:
     events = kube.events("default", name)
     assert any(r == "BackOff" and m.startswith("Back-off restarting failed container main") for r, m in events)
 
-    def again(pods: list[dict[str, Any]]) -> bool:
+    def again(pods: list[Json]) -> bool:
         return [p["status"]["containerStatuses"][0]["restartCount"] for p in pods] == [2]
 
     kube.pods("default", "crashes", lambda pods: again(pods) and waiting(pods) == ["CrashLoopBackOff"])
