@@ -87,17 +87,22 @@ class Bench:
         deadline = time.monotonic() + WAIT_SECONDS
         while not (found := await condition()):
             assert time.monotonic() < deadline, f"{what} did not come about"
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
         return found
 
     async def ended(self, *operation_ids: str) -> list[Operation]:
         """Wait for the end of operations."""
 
         async def all_ended() -> list[Operation]:
-            found = [await self.get(operation_id) for operation_id in operation_ids]
-            return found if all(operation.finished_at for operation in found) else []
+            query = select(Operation).where(
+                col(Operation.id).in_(operation_ids), col(Operation.finished_at).is_not(None)
+            )
+            async with self.database.read() as session:
+                found = (await session.execute(query)).scalars().all()
+            return list(found) if len(found) == len(operation_ids) else []
 
-        return list(await self.until(all_ended, f"the end of {operation_ids}"))
+        by_id = {row.id: row for row in await self.until(all_ended, f"the end of {operation_ids}")}
+        return [by_id[operation_id] for operation_id in operation_ids]
 
     async def execute(self, statement: str, **values: Any) -> None:
         """Change the table behind the engine's back."""

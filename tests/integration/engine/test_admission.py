@@ -121,7 +121,7 @@ async def test_a_region_takes_so_many_at_once_the_oldest_first(bench: Bench) -> 
         for name in ("a0", "a2", "b"):
             gate.open(name)
         await bench.ended(*ids, elsewhere)
-    assert gate.begun == ["a0", "a1", "b", "a2"]
+    assert (sorted(gate.begun[:3]), gate.begun[3:]) == (["a0", "a1", "b"], ["a2"])
 
 
 async def test_parents_take_no_place_and_end_with_their_children(bench: Bench) -> None:

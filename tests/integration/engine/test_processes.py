@@ -29,7 +29,7 @@ class Worker:
     """A process with an engine."""
 
     def __init__(self, database_url: str) -> None:
-        settings = {"DATABASE_URL": database_url, "LEASE_SECONDS": "3", "TICK_SECONDS": "0.1", "DRAIN_SECONDS": "0.5"}
+        settings = {"DATABASE_URL": database_url, "LEASE_SECONDS": "3", "TICK_SECONDS": "0.2", "DRAIN_SECONDS": "0.5"}
         self.process = subprocess.Popen(
             [sys.executable, str(SCRIPT)],
             env={**os.environ, "PYTHONPATH": str(CHECKOUT)} | {f"SLIPWAY_{key}": settings[key] for key in settings},

@@ -49,13 +49,13 @@ class Run:
         self.warnings: list[str] = []
         self.cancelled = False
         self._cloudformation = cloudformation
-        self._mode = mode
+        self.mode = mode
         self._broken_off: set[str] = set()
 
     async def persist(self, context: Context) -> None:
         self.kept = copy.deepcopy(context.data)
         self.warnings = list(context.warnings)
-        if self._mode == "killed" and self._is_new(context.data):
+        if self.mode == "killed" and self._is_new(context.data):
             raise KilledError
 
     def _is_new(self, data: dict[str, Any], *more: str) -> bool:
@@ -72,7 +72,7 @@ class Run:
                 context, outcome = await self._call(act)
             except KilledError:
                 continue
-            if self._mode == "lost" and self._is_new(context.data, type(outcome).__name__):
+            if self.mode == "lost" and self._is_new(context.data, type(outcome).__name__):
                 continue
             self.kept = copy.deepcopy(context.data)
             self.events |= {event.source_id: event for event in context.events}
@@ -113,10 +113,10 @@ class Site:
         self.name = f"drv-{uuid.uuid4().hex[:12]}"
         self.cloudformation = cloudformation
         self.cloud = cloud
-        self._mode = mode
+        self.mode = mode
 
     def run(self) -> Run:
-        return Run(self.cloudformation, self._mode)
+        return Run(self.cloudformation, self.mode)
 
     def template(self, *, count: int = 1, days: int = 7, name: str = "", extra: Any = None) -> StackTemplate:
         """Log groups: the quickest of resources; another `name` would replace them."""
@@ -307,9 +307,9 @@ async def test_a_rollback_that_stops_again_ends_the_operation(site: Site) -> Non
 
 async def test_a_change_set_that_another_update_outdates_is_made_again(site: Site) -> None:
     await site.run().ensure(site.template())
-    run = site.run()
-    template = site.template(days=30)
+    run, template = Run(site.cloudformation), site.template(days=30)
     await run.look(lambda driver: driver.ensure(template))  # the change set is asked for
+    run.mode = site.mode
     raw = await site.cloudformation._client()
     await raw.update_stack(StackName=site.name, TemplateBody=site.template(days=14).body)
     stack = await run.ensure(template)
