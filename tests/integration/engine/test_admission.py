@@ -159,14 +159,13 @@ async def test_two_needs_that_end_at_the_same_moment_wake_what_waits(bench: Benc
     assert {operation.status for operation in operations} == {"succeeded"}
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer at a time
 async def test_an_end_beside_an_admission_is_not_slept_through(bench: Bench) -> None:
     """The dependency ends after the admission's snapshot, and before it puts what waits to sleep."""
     first = await bench.begin("first")
     after = await bench.begin("after", needs=[Needs(first)])
     await bench.execute("UPDATE operations SET status = 'running' WHERE id = :id", id=first)
     async with bench.database.write() as session:
-        if not claims.is_postgresql(session):
-            pytest.skip("SQLite has one writer at a time")
         await claims.admit(session, per_region=10)
         ending = asyncio.create_task(_end(bench, first))
         await asyncio.sleep(0.2)  # it waits for the row, which is locked here

@@ -140,7 +140,7 @@ async def test_an_activity_ends_before_its_lease_when_the_database_does_not_answ
         return Done()
 
     operation_id = await bench.begin()
-    async with bench.running({KIND: Scripted(act, activities=frozenset({"begin"}))}, lease_seconds=8):
+    async with bench.running({KIND: Scripted(act, activities=frozenset({"begin"}))}, lease_seconds=5):
         await at_it.wait()
         async with other.write():
             await stopped.wait()

@@ -74,7 +74,8 @@ class Watching:
 
 
 @pytest.fixture
-async def watching(bench: Bench, cloudformation: CloudFormation) -> Watching:
+async def watching(bench: Bench, cloudformation: CloudFormation, monkeypatch: pytest.MonkeyPatch) -> Watching:
+    monkeypatch.setattr(poller_module, "LOOK_SECONDS", 0.2)
     return Watching(bench, cloudformation)
 
 
