@@ -8,6 +8,7 @@ project's callback secret), or later, one on each line of stdin. Prints one JSON
 """
 
 import argparse
+import contextlib
 import json
 import sys
 import threading
@@ -29,7 +30,7 @@ class Receiver(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 30
 
-    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+    def do_POST(self) -> None:
         """Verify, then act once for each `webhook-id`: the same event may come more than once."""
         length = int(self.headers.get("content-length", "0"))
         body = self.rfile.read(min(length, LARGEST))
@@ -96,17 +97,13 @@ def main() -> None:
     server = ThreadingHTTPServer((options.host, options.port), Receiver)
     say({"listening": f"http://{options.host}:{server.server_address[1]}/"})
     threading.Thread(target=read_secrets, daemon=True).start()
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()
-    except KeyboardInterrupt:
-        pass
 
 
 def read_secrets() -> None:
     """Take secrets from stdin."""
-    for line in sys.stdin:
-        if line.strip():
-            secrets.append(line.strip())
+    secrets.extend(line.strip() for line in sys.stdin if line.strip())
 
 
 if __name__ == "__main__":

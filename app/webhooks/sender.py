@@ -127,7 +127,7 @@ class Sender:
             "POST", url, headers=headers, content=message.body.encode(), extensions=limits
         ) as response:
             body = await _beginning(response)
-            retry_after = dict(response.headers).get(b"retry-after")
+            retry_after = {name.lower(): value for name, value in response.headers}.get(b"retry-after")
             return Answer(
                 at,
                 _milliseconds(began),

@@ -188,13 +188,9 @@ class Service:
 
     async def delivery(self, webhook_id: str, holds: Callable[[Json], Any]) -> Json:
         """Return the newest delivery of a webhook once something holds for it."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while True:
-            found = await self.deliveries(webhook_id)
-            if found and holds(found[0]):
-                return found[0]
-            assert time.monotonic() < deadline, found
-            await asyncio.sleep(0.02)
+        path = f"/webhooks/{webhook_id}/deliveries"
+        page = await self.until(path, lambda found: found["items"] and holds(found["items"][0]))
+        return dict(page["items"][0])
 
     async def cluster(self, **tags: str) -> Cluster:
         """Write a cluster row."""
@@ -223,14 +219,18 @@ class Service:
                 await self.app.state.ledger.begin(session, CALLER, target, plan)
         return str(parent.id)
 
-    async def ended(self, operation_id: str) -> Json:
+    async def until(self, path: str, holds: Callable[[Json], Any]) -> Json:
+        """Return what a path answers once something holds for it."""
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
-            found = await self.get(f"/operations/{operation_id}")
-            if found["finished_at"]:
+            found = await self.get(path)
+            if holds(found):
                 return found
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.01)
+            assert time.monotonic() < deadline, found
+            await asyncio.sleep(0.02)
+
+    async def ended(self, operation_id: str) -> Json:
+        return await self.until(f"/operations/{operation_id}", lambda found: found["finished_at"])
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,43 @@
+"""The receiver of `examples/` takes what Slipway sends, and nothing else."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import httpx
+from integration.webhooks.conftest import serving
+
+RECEIVER = Path(__file__).parents[3] / "examples" / "webhook_receiver.py"
+
+
+async def test_the_example_verifies_what_comes(sqlite_url: str) -> None:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(RECEIVER), "--port", "0", stdin=pipe, stdout=pipe
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    async def line() -> dict[str, object]:
+        async with asyncio.timeout(30):
+            return dict(json.loads(await process.stdout.readline()))
+
+    try:
+        url = str((await line())["listening"])
+        async with serving(sqlite_url) as service:
+            webhook = await service.webhook(url)
+            process.stdin.write(f"{webhook['secret']}\n".encode())
+            await process.stdin.drain()
+            await service.operate(await service.cluster())
+            came = await line()
+            assert came["verified"] is True
+            assert (came["type"], came["operation"], came["status"], came["sequence"]) == (
+                "operation.succeeded", "cluster.apply", "succeeded", 1
+            )  # fmt: skip
+            async with httpx.AsyncClient() as forger:
+                assert (await forger.post(url, json={}, headers={"webhook-id": "evt_x"})).status_code == 401
+            assert await line() == {"verified": False, "id": "evt_x"}
+    finally:
+        process.kill()
+        await process.wait()
