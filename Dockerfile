@@ -28,9 +28,19 @@ RUN /opt/backend/bin/python -m hatchling build -t wheel -d dist \
  && /opt/slipway/bin/pip check \
  && /opt/slipway/bin/pip uninstall --yes pip
 
+# Helm from its own release, the version that the tests run with (app/gateways/helm/binary.py).
+FROM python:3.11-slim AS helm
+ARG HELM_VERSION=4.3.1
+ARG TARGETARCH=amd64
+WORKDIR /helm
+ADD https://get.helm.sh/helm-v${HELM_VERSION}-linux-${TARGETARCH}.tar.gz \
+    https://get.helm.sh/helm-v${HELM_VERSION}-linux-${TARGETARCH}.tar.gz.sha256sum ./
+RUN sha256sum --check ./*.sha256sum && tar --strip-components 1 -xzf ./*.tar.gz
+
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --home-dir /data --create-home slipway
 COPY --from=build /opt/slipway /opt/slipway
+COPY --from=helm /helm/helm /usr/local/bin/helm
 ENV PATH=/opt/slipway/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     SLIPWAY_DATABASE_URL=sqlite:////data/slipway.db

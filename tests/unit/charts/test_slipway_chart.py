@@ -1,0 +1,160 @@
+"""The chart that Slipway ships as: what helm makes of it, and what it refuses."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.core.settings import Settings
+from app.gateways.helm import binary
+
+CHART = Path(__file__).resolve().parents[3] / "charts" / "slipway"
+POSTGRESQL = ("database.url=postgresql://u:p@db/slipway", "secrets.encryptionKey=a-key")
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(binary.locate()), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def render(*sets: str) -> list[dict[str, Any]]:
+    done = helm("template", "slipway", str(CHART), *(part for one in sets for part in ("--set", one)))
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def one(documents: list[dict[str, Any]], kind: str, name: str = "slipway") -> dict[str, Any]:
+    found = [each for each in documents if each["kind"] == kind and each["metadata"]["name"] == name]
+    assert len(found) == 1, [(each["kind"], each["metadata"]["name"]) for each in documents]
+    return found[0]
+
+
+def pod_of(deployment: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = deployment["spec"]["template"]["spec"]
+    return spec
+
+
+def env_of(container: dict[str, Any]) -> dict[str, Any]:
+    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container["env"]}
+
+
+def test_helm_finds_nothing_to_complain_of() -> None:
+    done = helm("lint", "--strict", str(CHART))
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_by_default_it_is_one_replica_with_sqlite_on_a_volume_that_stays() -> None:
+    documents = render("api.replicas=3")
+
+    deployment = one(documents, "Deployment")
+    assert deployment["spec"]["replicas"] == 1
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+    container = pod_of(deployment)["containers"][0]
+    assert env_of(container) == {"SLIPWAY_DATABASE_URL": "sqlite:////data/slipway.db"}
+    assert "--no-worker" not in container["args"]
+    claim = one(documents, "PersistentVolumeClaim")
+    assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert pod_of(deployment)["volumes"][0]["persistentVolumeClaim"]["claimName"] == "slipway"
+
+
+def test_on_postgresql_it_is_several_that_migrate_first_and_are_replaced_one_by_one() -> None:
+    documents = render(*POSTGRESQL, "secrets.adminKey=first")
+
+    deployment = one(documents, "Deployment")
+    assert deployment["spec"]["replicas"] == 2
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    pod = pod_of(deployment)
+    assert [each["args"] for each in pod["initContainers"]] == [["slipway", "migrate"]]
+    expected = {"SLIPWAY_DATABASE_URL", "SLIPWAY_ENCRYPTION_KEY", "SLIPWAY_ADMIN_KEY"}
+    assert set(env_of(pod["containers"][0])) == set(env_of(pod["initContainers"][0])) == expected
+    assert set(one(documents, "Secret")["stringData"]) == {"database-url", "encryption-key", "admin-key"}
+    assert "PersistentVolumeClaim" not in {each["kind"] for each in documents}
+    one(documents, "PodDisruptionBudget")
+
+
+def test_workers_of_their_own_take_the_work_from_the_api() -> None:
+    documents = render(*POSTGRESQL, "worker.replicas=2")
+
+    api, worker = (
+        pod_of(one(documents, "Deployment", name))["containers"][0] for name in ("slipway", "slipway-worker")
+    )
+    assert "--no-worker" in api["args"]
+    assert worker["args"] == ["slipway", "worker"]
+    assert "readinessProbe" not in worker
+    selector = one(documents, "Service")["spec"]["selector"]
+    labels = one(documents, "Deployment", "slipway-worker")["spec"]["template"]["metadata"]["labels"]
+    assert not selector.items() <= labels.items()
+
+
+def test_a_secret_of_the_operator_is_used_and_none_is_made() -> None:
+    documents = render("secrets.existingSecret=mine")
+
+    assert "Secret" not in {each["kind"] for each in documents}
+    found = env_of(pod_of(one(documents, "Deployment"))["containers"][0])
+    assert {entry["secretKeyRef"]["name"] for entry in found.values()} == {"mine"}
+
+
+def test_every_pod_runs_without_rights() -> None:
+    documents = render(*POSTGRESQL, "worker.replicas=1")
+
+    pods = [pod_of(each) for each in documents if each["kind"] == "Deployment"]
+    pods += [each["spec"] for each in documents if each["kind"] == "Pod"]
+    assert len(pods) == 3
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        for container in [*pod["containers"], *pod.get("initContainers", [])]:
+            context = container["securityContext"]
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["capabilities"] == {"drop": ["ALL"]}
+    assert one(documents, "ServiceAccount")["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("name", ["log_level", "max_running_per_region"])
+def test_settings_are_slipways_own(name: str) -> None:
+    documents = render(f"settings.{name}=7")
+
+    found = env_of(pod_of(one(documents, "Deployment"))["containers"][0])
+    assert found[f"SLIPWAY_{name.upper()}"] == "7"
+    assert name in Settings.model_fields
+
+
+def test_all_that_can_be_switched_on_renders() -> None:
+    documents = render(
+        *POSTGRESQL,
+        "ingress.enabled=true",
+        "ingress.hosts[0].host=slipway.example.com",
+        "metrics.serviceMonitor.enabled=true",
+        "networkPolicy.enabled=true",
+        "image.digest=sha256:" + "0" * 64,
+        "aws.region=us-west-2",
+    )
+
+    rule = one(documents, "Ingress")["spec"]["rules"][0]
+    assert rule["http"]["paths"][0]["backend"]["service"] == {"name": "slipway", "port": {"name": "http"}}
+    one(documents, "ServiceMonitor")
+    one(documents, "NetworkPolicy")
+    container = pod_of(one(documents, "Deployment"))["containers"][0]
+    assert container["image"].endswith("@sha256:" + "0" * 64)
+    assert env_of(container)["AWS_REGION"] == "us-west-2"
+
+
+@pytest.mark.parametrize(
+    ("sets", "says"),
+    [
+        (POSTGRESQL[:1], "needs secrets.encryptionKey"),
+        (("worker.replicas=1",), "needs PostgreSQL"),
+        (("secrets.existingSecret=mine", "secrets.adminKey=x"), "leave database.url"),
+        (("settings.admin_key=x",), "admin_key"),
+        (("api.replicas=0",), "/api/replicas"),
+        (("database.url=mysql://x", "secrets.encryptionKey=k"), "/database/url"),
+        (("replicas=2",), "'replicas' not allowed"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_what_to_do(sets: tuple[str, ...], says: str) -> None:
+    done = helm("template", "slipway", str(CHART), *(part for each in sets for part in ("--set", each)))
+
+    assert done.returncode != 0
+    assert says in done.stderr
