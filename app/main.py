@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from importlib.metadata import version
@@ -107,8 +108,14 @@ async def _bootstrap(access: Access, settings: Settings) -> None:
 
 
 async def _warm(clients: AwsClients) -> None:
-    """Load the SDK beside the first requests, which would else wait seconds for it."""
+    """Load the SDK beside the first requests, which would else wait seconds for it.
+
+    What is loaded then stays for good, so the collector need not look through it again: a full collection, one for
+    every 16 pages of clusters, would stop the process for 200 ms each time.
+    """
     await clients.warm(("eks", "ec2", "cloudformation"))
+    gc.collect()
+    gc.freeze()
 
 
 @contextlib.asynccontextmanager

@@ -213,8 +213,17 @@ def local_cloud(where: Path) -> Iterator[LocalCloud]:
     """Run a local cloud."""
     port = free_port()
     python = ROOT / "localcloud" / ".venv" / "bin" / "python"
-    command = [str(python), "-m", "slipway_localcloud", "up", "--port", str(port), "--dir", str(where / "cloud")]
-    process = Process(command, environment(), where / "cloud.log", cwd=ROOT / "localcloud")
+    command = [
+        str(python),
+        "-m",
+        "slipway_localcloud",
+        "up",
+        "--port",
+        str(port),
+        "--dir",
+        str(where / f"cloud-{port}"),
+    ]
+    process = Process(command, environment(), where / f"cloud-{port}.log", cwd=ROOT / "localcloud")
     process.start()
     try:
         wait_for(f"http://127.0.0.1:{port}/_localcloud/calls", process)
