@@ -26,10 +26,10 @@ def document(app: FastAPI) -> openapi.Document:
     made = openapi.document(app)
     schemas = made["components"]["schemas"]
     schemas["ClusterNodegroup"] = _without_cluster(schemas["NodegroupSpec"])
-    body = next(iter(made["paths"]["/clusters"]["post"]["requestBody"]["content"].values()))["schema"]["anyOf"]
-    schemas["ClusterCreate"] = {**body[0], "title": "ClusterCreate"}
+    forms = schemas["CreateClusterDocument"]["anyOf"]
+    schemas["ClusterCreate"], schemas["ClusterConfig"] = {**forms[0], "title": "ClusterCreate"}, forms[1]
     schemas["ClusterCreate"]["properties"]["nodegroups"]["items"] = {"$ref": "#/components/schemas/ClusterNodegroup"}
-    body[0] = {"$ref": "#/components/schemas/ClusterCreate"}
+    forms[:] = [{"$ref": f"#/components/schemas/{name}"} for name in ("ClusterCreate", "ClusterConfig")]
     return made
 
 

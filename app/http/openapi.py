@@ -57,6 +57,10 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
+_OLD_NAMES = frozenset({"application/x-yaml", "text/yaml"})
+"""Taken for `application/yaml` (RFC 9512), and not worth a line in the document."""
+
+
 def document(app: FastAPI) -> Document:
     """Return the OpenAPI document of the app; needs nothing but the routes."""
     made: Document = get_openapi(
@@ -73,11 +77,11 @@ def document(app: FastAPI) -> Document:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs"))
     schemas["Problem"] = problem
-    callbacks = _add_callbacks(made)
+    callbacks = _callbacks(made)
     for operation in _operations(made):
         if any(parameter["name"] == _CALLBACK_URL for parameter in operation.get("parameters", ())):
             operation["callbacks"] = callbacks
-        _add_body_types(operation, operation.pop(MEDIA_TYPES_KEY, ()))
+        _add_body_types(operation, operation.pop(MEDIA_TYPES_KEY, ()), schemas)
         _add_problems(operation)
         _add_headers(operation)
     _spread_examples(schemas)
@@ -94,24 +98,30 @@ def _operations(made: Document) -> Iterator[dict[str, Any]]:
         yield from (operation for operation in path.values() if "responses" in operation)
 
 
-def _add_callbacks(made: Document) -> Document:
-    """Describe once what is sent to a `callback_url`; return what refers to it."""
-    references: Document = {}
+def _callbacks(made: Document) -> Document:
+    """Return what is sent to a `callback_url`; it stands in each operation, since client generators follow no `$ref`."""
+    callbacks: Document = {}
     for path in made.get("webhooks", {}).values():
         operation = path["post"]
         operation["responses"].pop("422", None)
         if name := operation.pop(CALLBACK_KEY, None):
             url = "{$request.query." + _CALLBACK_URL + "}"
-            made["components"].setdefault("callbacks", {})[name] = {url: {"post": {**operation, "operationId": name}}}
-            references[name] = {"$ref": f"#/components/callbacks/{name}"}
-    return references
+            callbacks[name] = {url: {"post": {**operation, "operationId": name}}}
+    return callbacks
 
 
-def _add_body_types(operation: dict[str, Any], media_types: Iterable[str]) -> None:
+def _add_body_types(operation: dict[str, Any], media_types: Iterable[str], schemas: Document) -> None:
+    """Say in which forms a body may come; its schema has a name, so that a client has one type for all of them."""
     body = operation.get("requestBody")
-    if body:
-        schema = next(iter(body["content"].values()))
-        body["content"] = dict.fromkeys(media_types, schema)
+    if not body:
+        return
+    media = next(iter(body["content"].values()))
+    if "$ref" not in media["schema"]:
+        words = [*operation["operationId"].split("_"), media["schema"].pop("title", "body")]
+        name = "".join(word.capitalize() for word in words)
+        schemas[name] = media["schema"]
+        media = {"schema": {"$ref": f"#/components/schemas/{name}"}}
+    body["content"] = {media_type: media for media_type in media_types if media_type not in _OLD_NAMES}
 
 
 def _add_problems(operation: dict[str, Any]) -> None:
