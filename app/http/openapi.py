@@ -99,7 +99,7 @@ def _operations(made: Document) -> Iterator[dict[str, Any]]:
 
 
 def _callbacks(made: Document) -> Document:
-    """Return what is sent to a `callback_url`; it stands in each operation, since client generators follow no `$ref`."""
+    """Return what is sent to a `callback_url`, for each operation to hold: client generators follow no reference."""
     callbacks: Document = {}
     for path in made.get("webhooks", {}).values():
         operation = path["post"]
