@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .calls import CALLS
+from .ecr import tokens
 from .kubernetes.planes import PLANES
 from .leftovers import leftovers
 from .rules import RULES, InvalidRules
@@ -24,6 +25,7 @@ def handle(method: str, path: str, body: bytes) -> Response:
         "calls": {"GET": lambda: dict(sorted(CALLS.items())), "DELETE": _clear_calls},
         "leftovers": {"GET": leftovers},
         "kubernetes": {"GET": PLANES.describe},
+        "registry-tokens": {"DELETE": lambda: {"expired": tokens.expire()}},
         "health": {"GET": lambda: {"status": "ok"}},
     }
     if route not in routes:

@@ -7,14 +7,19 @@ import uuid
 # CloudFormation's HandlerErrorCode for the error codes that services answer with.
 _HANDLER_CODES = {
     "ResourceInUseException": "AlreadyExists",
+    "RepositoryAlreadyExistsException": "AlreadyExists",
     "EntityAlreadyExists": "AlreadyExists",
     "InvalidGroup.Duplicate": "AlreadyExists",
     "InvalidKeyPair.Duplicate": "AlreadyExists",
     "ResourceNotFoundException": "NotFound",
     "NotFoundException": "NotFound",
+    "RepositoryNotFoundException": "NotFound",
     "NoSuchEntity": "NotFound",
     "ResourceLimitExceededException": "ServiceLimitExceeded",
+    "LimitExceededException": "ServiceLimitExceeded",
     "AsgInstanceLaunchFailures": "GeneralServiceException",
+    "KmsException": "GeneralServiceException",
+    "RepositoryNotEmptyException": "GeneralServiceException",
     "NotStabilized": "NotStabilized",
 }
 

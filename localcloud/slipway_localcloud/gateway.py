@@ -9,6 +9,7 @@ from typing import Any
 
 from . import control, faults
 from .calls import CALLS, operation_of, service_of
+from .ecr import distribution
 from .rules import RULES
 
 Scope = dict[str, Any]
@@ -52,6 +53,10 @@ class Gateway:
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         service = service_of(headers, query)
+        if not service and distribution.is_registry(path):
+            body, _ = await _read(receive)
+            await _reply(send, distribution.handle(scope["method"], path, headers, query, body), scope["method"])
+            return
         if not service:
             await self._upstream.app(scope, receive, send)
             return
@@ -83,24 +88,27 @@ async def _read(receive: Receive) -> tuple[bytes, Receive]:
     return body, replay
 
 
-async def _reply(send: Send, response: tuple[int, dict[str, str], bytes]) -> None:
+async def _reply(send: Send, response: tuple[int, dict[str, str], bytes], method: str = "GET") -> None:
+    """Sends a response; that to HEAD says how long the body would be."""
     status, headers, body = response
     listed = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     listed.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": listed})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
 
 def _install(upstream: Any) -> None:
     """Puts our services in the place of ministack's."""
     from . import auth, ec2_api, ec2_filters, elb_api
     from .cloudformation import service as cloudformation
+    from .ecr import router as ecr
     from .eks import router as eks
     from .resources import known_types
 
     handlers = upstream.SERVICE_HANDLERS
     handlers["elasticloadbalancing"] = elb_api.in_front_of(handlers["elasticloadbalancing"])
     handlers["cloudformation"] = cloudformation.handle
+    handlers["ecr"] = ecr.handle
     handlers["eks"] = eks.handle
     ec2_api.install()
     ec2_filters.install()

@@ -30,7 +30,7 @@ class Cloud:
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str, **credentials: str) -> Any:
-        """An SDK client; clients with the usual credentials are kept."""
+        """An SDK client, with other credentials or region_name if they are given; the usual ones are kept."""
         if not credentials and service in self._clients:
             return self._clients[service]
         keys = {
@@ -40,10 +40,9 @@ class Cloud:
         }
         made = botocore.session.Session().create_client(
             service,
-            region_name=self.env["AWS_REGION"],
             endpoint_url=self.endpoint,
             config=Config(retries={"total_max_attempts": 1}),
-            **keys,
+            **{"region_name": self.env["AWS_REGION"], **keys},
         )
         if not credentials:
             self._clients[service] = made

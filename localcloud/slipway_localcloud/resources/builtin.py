@@ -14,7 +14,7 @@ from .ec2_network import hex_id
 from .registry import Attributes, Properties, Work
 from .usage import check_create, check_delete
 
-_SERVICES = {"EC2": "Ec2", "IAM": "Iam", "KMS": "Kms", "Logs": "CloudWatchLogs", "ECR": "Ecr"}
+_SERVICES = {"EC2": "Ec2", "IAM": "Iam", "KMS": "Kms", "Logs": "CloudWatchLogs"}
 _NAMED_ALIKE = {"AWS::Logs::LogGroup": "LogGroupName", "AWS::EC2::SecurityGroup": "GroupName"}
 
 

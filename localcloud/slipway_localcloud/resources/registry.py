@@ -66,7 +66,17 @@ _HANDLERS: dict[str, Handler] = {}
 
 
 def _load() -> None:
-    for module in ("eks_cluster", "eks_nodegroup", "eks_access", "ec2_network", "ec2_rules", "keypair", "iam"):
+    ours = (
+        "eks_cluster",
+        "eks_nodegroup",
+        "eks_access",
+        "ec2_network",
+        "ec2_rules",
+        "keypair",
+        "iam",
+        "ecr_repository",
+    )
+    for module in ours:
         _HANDLERS.update(importlib.import_module(f".{module}", __package__).HANDLERS)
     from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS
 
