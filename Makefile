@@ -5,6 +5,8 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 export UV_LINK_MODE ?= copy
 export UV_NO_PROGRESS ?= 1
+# Without bytecode each process compiles all that it imports again, seconds of it; some images turn it off for everybody.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help install lock check test demo demo-stop bench format openapi clean
 

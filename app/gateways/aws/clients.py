@@ -5,6 +5,7 @@ on a cold disk. So clients are kept, sessions share one loader, and what reads f
 """
 
 import asyncio
+import functools
 import os
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -175,9 +176,7 @@ class AwsClients:
     def _import_sdk(self) -> None:
         from aiobotocore.session import AioSession
 
-        self._loader = AioSession().get_component("data_loader")
-        for data in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
-            self._loader.load_data(data)
+        self._loader = _loader(AioSession().get_config_variable("data_path"))
 
     def _load_model(self, service: str) -> None:
         # What create_client would read from disk, and the loader keeps.
@@ -244,3 +243,14 @@ class AwsClients:
             "token": credentials["SessionToken"],
             "expiry_time": credentials["Expiration"].isoformat(),
         }
+
+
+@functools.cache
+def _loader(data_path: str | None) -> Any:
+    """Return the reader of the SDK's models, which keeps what it has read: one for the process."""
+    from botocore.loaders import create_loader
+
+    loader = create_loader(data_path)
+    for data in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
+        loader.load_data(data)
+    return loader
