@@ -74,7 +74,7 @@ def stop_kept() -> int:
 
 def _run(screen: Screen, folder: Path, *, keep: bool, began: float) -> int:
     processes = Processes(folder, keep=keep)
-    kept = False
+    kept, stage = False, None
     try:
         stage, env = _set_up(screen, processes, folder)
         for chapter in CHAPTERS if keep else (*CHAPTERS, *CLEARING):
@@ -88,7 +88,8 @@ def _run(screen: Screen, folder: Path, *, keep: bool, began: float) -> int:
         _complain(screen, processes, "Not as it should be", rows)
         return 1
     except KeyboardInterrupt:
-        screen.say("Interrupted; stopping the processes.")
+        # On a screen of its own: the other one keeps what it is told to itself if it was interrupted while it wrote.
+        Screen().say("Interrupted; stopping the processes.")
         return INTERRUPTED
     except Exception as error:  # whatever it is, the reader wants to know it and to see the log
         _complain(screen, processes, "The demo cannot go on", [(type(error).__name__, error)])
@@ -96,6 +97,9 @@ def _run(screen: Screen, folder: Path, *, keep: bool, began: float) -> int:
     else:
         return 0
     finally:
+        if stage:
+            stage.client.close()
+            stage.account.close()
         if not kept:
             processes.stop()
 
@@ -196,8 +200,6 @@ def _say_what_next(stage: Stage, processes: Processes, env: dict[str, str]) -> N
 
 
 def _sum_up(stage: Stage, took: float) -> None:
-    stage.client.close()
-    stage.account.close()
     stage.screen.console.print()
     stage.screen.console.rule(style="dim", characters="─")
     stage.screen.fact(f"{stage.facts.count} facts checked, all as they should be, in {took:.1f} s")

@@ -99,7 +99,7 @@ def test_an_interrupted_demo_stops_what_it_started(tmp_path: Path) -> None:
             if "← 202" in line:
                 process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130, output
-    assert "Interrupted; stopping the processes." in output
+    assert output.endswith("Interrupted; stopping the processes.\n"), output
     assert len(ports(output)) == 2
     assert not any(listens(port) for port in ports(output))
 
