@@ -9,6 +9,7 @@ export UV_NO_PROGRESS ?= 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help install lock check test demo demo-stop bench format openapi clean
+.PHONY: check-units check-types check-style check-document test-service test-localcloud
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,20 +44,38 @@ format: install  ## rewrite the sources in the one style
 	$(BIN)/ruff format app tests migrations benchmarks localcloud
 	$(BIN)/ruff check --fix --quiet app tests migrations benchmarks localcloud
 
-check: install  ## format, lint, types, imports, OpenAPI drift, unit tests: under a minute
-	$(BIN)/ruff format --check --quiet app tests migrations benchmarks localcloud
-	$(BIN)/ruff check --quiet app tests migrations benchmarks localcloud
+# Two gates at once, each one's output in one piece; all of them run, whichever fails.
+TOGETHER := $(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going
+
+check: install  ## format, lint, types, imports, OpenAPI drift, unit tests: in half a minute
+	@+$(TOGETHER) check-units check-types check-style check-document
+
+check-units:
+	$(BIN)/pytest -q -n 2 -m "not slow" tests/unit
+
+check-types:
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-cache
+
+check-style:
+	$(BIN)/ruff format --check --quiet app tests migrations benchmarks localcloud
+	$(BIN)/ruff check --quiet app tests migrations benchmarks localcloud
+
+check-document:
 	$(BIN)/slipway openapi | diff -u openapi/openapi.json - >/dev/null || { echo "openapi/openapi.json is stale: make openapi"; exit 1; }
-	$(BIN)/pytest -q -n 2 -m "not slow" tests/unit
 
 openapi: install  ## write openapi/openapi.json
 	$(BIN)/slipway openapi > openapi/openapi.json
 
-test: install  ## all tests, on real PostgreSQL and the local cloud: under six minutes
+test: install  ## all tests, on real PostgreSQL and the local cloud: in three minutes
+	@+$(TOGETHER) test-service test-localcloud
+
+# One process more than two cores: tests wait about half of their time.
+test-service:
+	$(BIN)/pytest -q -n 3 --dist loadgroup
+
+test-localcloud:
 	localcloud/.venv/bin/pytest -q localcloud/tests
-	$(BIN)/pytest -q -n 2 --dist loadgroup
 
 demo: install  ## the main job, end to end, on the local cloud (KEEP=1 leaves it running)
 	$(BIN)/slipway demo $(if $(KEEP),--keep)

@@ -12,7 +12,6 @@ from app.nodegroups.router import router as nodegroups_router
 from app.operations.router import router as operations_router
 from app.webhooks.router import router as webhooks_router
 
-
 ROUTERS: tuple[APIRouter, ...] = (
     clusters_router,
     nodegroups_router,

@@ -135,7 +135,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     assert running.stdout is not None
     yield Cloud(json.loads(running.stdout.readline()))
     running.terminate()
-    assert running.wait(5) == 0
+    assert running.wait(30) == 0
 
 
 @pytest.fixture
