@@ -59,7 +59,7 @@ async def _set_failing(session: AsyncSession, ids: Sequence[str], *, failing: bo
         await session.execute(
             update(Webhook)
             .where(col(Webhook.id).in_(ids), since.is_(None) if failing else since.is_not(None))
-            .values(failing_since=utcnow() if failing else None)
+            .values({"failing_since": utcnow()} if failing else {"failing_since": None, "held_until": None})
             .execution_options(synchronize_session=False)
         )
 
@@ -78,6 +78,13 @@ async def _disable_hopeless(session: AsyncSession, failed: Sequence[str]) -> Non
 
 
 async def _hold(session: AsyncSession, lane: str, seconds: float) -> None:
+    """Leave an endpoint alone that asked for it: what waits, and of a webhook (its lane is its id) what is to come."""
+    await session.execute(
+        update(Webhook)
+        .where(col(Webhook.id) == lane)
+        .values(held_until=utcnow(seconds))
+        .execution_options(synchronize_session=False)
+    )
     await session.execute(
         update(WebhookDelivery)
         .where(

@@ -32,6 +32,7 @@ class Webhook(Table, table=True):
     enabled: bool = True
     disabled_reason: str | None = None
     failing_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    held_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     secrets: list[dict[str, Any]] = Field(sa_type=JsonDocument)
     generation: int = 1
     created_at: datetime = Field(default=None, sa_type=UtcDateTime, sa_column_kwargs={"default": utcnow()})

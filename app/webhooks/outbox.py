@@ -3,7 +3,7 @@
 `Outbox.recorded` hears the engine's events, `Outbox.phases` the changed phases of resources.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,16 +33,17 @@ _CACHED = "webhooks of"
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Who is told: a webhook, or the callback URL of a request."""
+    """Who is told: a webhook, or the callback URL of a request; the former not before it wants to be."""
 
     lane: str
     webhook_id: str | None = None
     callback_url: str | None = None
+    not_before: datetime | None = None
 
     @classmethod
     def of_webhook(cls, webhook: Webhook) -> "Recipient":
         """Return the recipient that a webhook is."""
-        return cls(lane=webhook.id, webhook_id=webhook.id)
+        return cls(lane=webhook.id, webhook_id=webhook.id, not_before=webhook.held_until)
 
     @classmethod
     def of_callback(cls, project_id: str, url: str) -> "Recipient":
@@ -152,7 +153,7 @@ class Outbox:
         event_type: str,
         sequence: int,
         payload: str,
-        recipients: Iterable[Recipient],
+        recipients: Sequence[Recipient],
     ) -> list[str]:
         event = {
             "id": new_id("evt"),
@@ -178,6 +179,10 @@ class Outbox:
             }
             for recipient in recipients
         ]
+        if any(recipient.not_before for recipient in recipients):
+            now = await _now(session)
+            for row, recipient in zip(rows, recipients, strict=True):
+                row["next_attempt_at"] = max(now, recipient.not_before or now)
         await session.execute(insert(WebhookDelivery), rows)
         await self._notifier.notify(session, DELIVERIES)
         return [row["id"] for row in rows]

@@ -30,6 +30,7 @@ _WEBHOOK_EXAMPLE: dict[str, Any] = {
     "enabled": True,
     "disabled_reason": None,
     "failing_since": None,
+    "held_until": None,
     "generation": 1,
     "created_at": "2026-11-23T08:00:01.870000Z",
     "updated_at": "2026-11-23T08:00:01.870000Z",
@@ -80,6 +81,7 @@ class WebhookOut(BaseModel):
     enabled: bool
     disabled_reason: str | None = Field(description="Why Slipway disabled it; `PATCH {enabled: true}` begins anew.")
     failing_since: datetime | None = Field(description="Nothing has got through since then.")
+    held_until: datetime | None = Field(description="It asked for a pause (`Retry-After`): nothing new before then.")
     generation: int
     created_at: datetime
     updated_at: datetime

@@ -70,7 +70,7 @@ class WebhookService:
         if spec.url != webhook.url:
             destination(spec.url, self._rules, pointer="/url")
         if spec.enabled and not webhook.enabled:
-            webhook.disabled_reason, webhook.failing_since = None, None
+            webhook.disabled_reason = webhook.failing_since = webhook.held_until = None
         if not spec.enabled and webhook.enabled:
             await health.give_up(session, [webhook.id])
         for name, value in spec.model_dump().items():

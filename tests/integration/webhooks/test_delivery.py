@@ -115,7 +115,16 @@ async def test_429_holds_the_endpoint_back(service: Service, receivers: Receiver
         path = f"/webhooks/{webhook['id']}/deliveries/{item['id']}"
         await service.until(path, lambda found: waits(found) > 3500)
     found = await service.deliveries(webhook["id"])
-    assert sum(len(item["attempts"]) for item in found) == len(receiver.received) < 5
+    tried = len(receiver.received)
+    assert sum(len(item["attempts"]) for item in found) == tried < 5
+    await service.ended(await service.operate(await service.cluster()))  # what is yet to come waits as well
+    newest = await service.delivery(webhook["id"], lambda item: item["event"] == "operation.succeeded")
+    assert (waits(newest) > 3400, newest["attempts"], len(receiver.received)) == (True, [], tried)
+    assert (await service.get(f"/webhooks/{webhook['id']}"))["held_until"] is not None
+    receiver.behaviour = answers(204)  # by hand it goes at once, and ends the pause
+    await service.post(f"/webhooks/{webhook['id']}/deliveries/{newest['id']}/resend")
+    await service.delivery(webhook["id"], lambda item: item["status"] == "succeeded")
+    assert (await service.get(f"/webhooks/{webhook['id']}"))["held_until"] is None
 
 
 async def test_an_endpoint_that_fails_for_days_is_disabled(service: Service, receivers: Receivers) -> None:
