@@ -1,11 +1,12 @@
 """What endpoints and callbacks are told, from the outbox to the wire."""
 
-from integration.webhooks.conftest import Receiver, Service, until
+from integration.webhooks.conftest import Receiver, Service, serving, until
 from sqlalchemy import select, text
 
 from app.clusters.models import Addon, Cluster
 from app.core.ids import new_id
 from app.db.base import DEFAULT_ACCOUNT, DEFAULT_PROJECT
+from app.engine.models import Operation
 
 
 async def test_an_ended_operation_is_told_as_it_can_be_read(service: Service, receiver: Receiver) -> None:
@@ -39,6 +40,24 @@ async def test_a_callback_is_called_once_for_what_the_request_began(service: Ser
     assert receiver.received[1].verified(secret)["data"]["operation"]["id"] == operation_id
     assert receiver.received[0].headers["webhook-id"] == receiver.received[1].headers["webhook-id"]
     assert len(await service.deliveries("callbacks")) == 1
+
+
+async def test_steps_are_told_to_those_that_ask_for_them(database_url: str, receiver: Receiver) -> None:
+    async with serving(database_url, with_worker=False) as service:
+        steps = await service.webhook(f"{receiver.url}/steps", events=["operation.step"])
+        await service.webhook(f"{receiver.url}/ends")
+        operation_id = await service.operate(await service.cluster())
+        async with service.database.write() as session:
+            row = await session.get_one(Operation, operation_id)
+            row.steps = [{"name": "create_stack", "status": "running"}, {"name": "read_outputs", "status": "pending"}]
+    async with serving(database_url):
+        await until(lambda: len(receiver.received) == 2)
+    told = {received.path.rpartition("/")[2]: received for received in receiver.received}
+    payload = told["steps"].verified(steps["secret"])
+    assert (payload["type"], payload["data"]["operation"]["id"]) == ("operation.step", operation_id)
+    assert (payload["data"]["step"]["name"], payload["data"]["step"]["status"]) == ("create_stack", "succeeded")
+    assert told["ends"].json["type"] == "operation.succeeded"
+    assert payload["data"]["sequence"] < told["ends"].json["data"]["sequence"]
 
 
 async def test_filters(service: Service, receiver: Receiver) -> None:

@@ -5,13 +5,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from app.core.settings import Settings
 from app.http.openapi import render
 from app.main import create_app
+from app.webhooks.payloads import PING, EventType
 
 METHODS = {"get", "put", "post", "delete", "patch"}
 OPEN = {"/healthz", "/readyz", "/metrics"}
@@ -83,3 +84,20 @@ def test_rendering_is_stable(tmp_path: Path) -> None:
     assert result.stdout.endswith("}\n")
     assert "heavy=[]" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_slipway_sends_is_described(document: dict[str, Any]) -> None:
+    sent = {event: item["post"] for event, item in document["webhooks"].items()}
+    assert sent.keys() == {*get_args(EventType), PING}
+    for event, operation in sent.items():
+        name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        kind = document["components"]["schemas"][name]["properties"]["type"]
+        assert event in kind.get("enum", [kind.get("const")])
+        headers = {parameter["name"] for parameter in operation["parameters"]}
+        assert headers == {"webhook-id", "webhook-timestamp", "webhook-signature"}
+    taking = [operation for _, _, operation in operations(document) if "callbacks" in operation]
+    assert {"create_cluster", "delete_nodegroup", "cancel_operation"} <= {found["operationId"] for found in taking}
+    for operation in taking:
+        assert any(parameter["name"] == "callback_url" for parameter in operation["parameters"])
+        callback = operation["callbacks"]["operation_ended"]["{$request.query.callback_url}"]["post"]
+        assert callback["requestBody"] == sent["operation.succeeded"]["requestBody"]
