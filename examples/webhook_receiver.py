@@ -3,8 +3,8 @@
     python examples/webhook_receiver.py --port 9000 --secret whsec_…
 
 Needs `pip install standardwebhooks` and nothing else. `--secret` may be given several times (a webhook's own, and the
-project's callback secret), or later, one on each line of stdin. Prints one JSON line for each message:
-`{"verified": true, "id": "evt_…", "type": "operation.succeeded", …}`; port 0 takes a free one, told in the first line.
+project's callback secret), or later, one on each line of stdin. Port 0 takes a free one, told in the first line. Prints
+one JSON line for each message: `{"path": "/", "verified": true, "id": "evt_…", "type": "operation.succeeded", …}`.
 """
 
 import argparse
@@ -40,7 +40,7 @@ class Receiver(BaseHTTPRequestHandler):
             repeated = event in seen
             if payload is not None:
                 seen.add(event)
-            say(told(payload, event, repeated=repeated))
+            say({"path": self.path, **told(payload, event, repeated=repeated)})
         self.send_response(401 if payload is None else 204)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -74,7 +74,9 @@ def told(payload: dict[str, Any] | None, event: str, *, repeated: bool) -> dict[
         "timestamp": payload["timestamp"],
         "sequence": data["sequence"],
         "resource": f"{resource.get('type')} {resource.get('name')}" if resource else None,
+        "resource_id": resource.get("id"),
         "operation": operation.get("kind"),
+        "operation_id": operation.get("id"),
         "status": operation.get("status") or data.get("phase"),
         "error": (operation.get("error") or {}).get("message"),
     }

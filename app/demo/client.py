@@ -48,6 +48,12 @@ class SlipwayClient:
         self._screen.answer(f"202  Location: {answer.headers['location']}   ({took:.0f} ms)")
         return operation
 
+    def ask(self, method: str, path: str, note: str, *, status: int = 200, **body: Any) -> dict[str, Any]:
+        """Ask for something that is done at once and return the answer; `note` and `body` as for `change`."""
+        self._screen.request(method, path, note)
+        document: dict[str, Any] = self._answered(self._http.request(method, path, **body), status).json()
+        return document
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()

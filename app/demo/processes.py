@@ -60,12 +60,17 @@ class Processes:
         self._keep = keep
         self._running: list[Running] = []
 
-    def start(self, name: str, arguments: Sequence[str], env: Mapping[str, str]) -> Running:
-        """Start `slipway` with `arguments`; its output goes to `NAME.log`, standard output alone to `NAME.out`."""
+    def start(
+        self, name: str, arguments: Sequence[str], env: Mapping[str, str], *, program: Sequence[str] = ("-m", "app")
+    ) -> Running:
+        """Start `slipway`, or another Python program, with `arguments`.
+
+        Its output goes to `NAME.log`, standard output alone to `NAME.out`.
+        """
         log = self._folder / f"{name}.log"
         with log.open("ab") as errors, (self._folder / f"{name}.out").open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "app", *arguments],
+                [sys.executable, *program, *arguments],
                 cwd=self._folder,
                 env=dict(env),
                 stdin=subprocess.DEVNULL,

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import httpx
 
+from app.demo import webhooks
 from app.demo.client import SlipwayClient
 from app.demo.facts import Facts, UnexpectedError
 from app.demo.follow import Follower
@@ -127,12 +128,14 @@ def _set_up(screen: Screen, processes: Processes, folder: Path) -> tuple[Stage, 
     service = processes.start("slipway", ["serve", "--port", str(port)], env)
     wait_for(answers(url, key), service)
     rows.append(("Slipway", f"{url}   pid {service.process.pid}, {time.monotonic() - began:.1f} s"))
+    receiver = webhooks.start(processes, folder, ARTICLE.parent, env)
+    rows.append(("receiver", f"{receiver.url}   of webhooks"))
     rows.append(("database", f"SQLite, {_short(folder / 'slipway.db')}, at the newest schema"))
     screen.pairs(rows)
     client = SlipwayClient(url, key, screen)
     article = ARTICLE.read_text(encoding="utf-8")
     follower, facts = Follower(client, screen), Facts(screen.fact)
-    stage = Stage(screen, facts, client, follower, Account(), ready["endpoint"], article, Network())
+    stage = Stage(screen, facts, client, follower, Account(), ready["endpoint"], article, Network(), receiver)
     return stage, ready["env"]
 
 
@@ -170,7 +173,7 @@ def _put_rules(endpoint: str) -> None:
 def _say_what_next(stage: Stage, processes: Processes, env: dict[str, str]) -> None:
     screen, client = stage.screen, stage.client
     screen.chapter("It is yours now")
-    screen.say("Both processes run on. Lines to paste:")
+    screen.say("All processes run on. Lines to paste:")
     screen.console.print()
     auth = f"curl -sS -H 'Authorization: Bearer {client.key}'"
     patch = f"{auth} -X PATCH -H 'Content-Type: application/json' {client.url}"
@@ -181,6 +184,7 @@ def _say_what_next(stage: Stage, processes: Processes, env: dict[str, str]) -> N
             f"{auth} {client.url}/clusters/{CLUSTER}",
             f"{auth} {client.url}/nodegroups?cluster={CLUSTER}",
             f"{auth} {client.url}/operations/{operation}/events",
+            f"{auth} {client.url}/webhooks/{stage.receiver.webhook_id}/deliveries",
             f"{auth} {client.url}/clusters/{CLUSTER}/kubeconfig",
             f"{patch}/nodegroups/{GROUP} -d '{shrink}'",
             f"{patch}/clusters/{CLUSTER} -d '{log}'",
@@ -194,7 +198,7 @@ def _say_what_next(stage: Stage, processes: Processes, env: dict[str, str]) -> N
     screen.console.print()
     screen.commands([f"export {name}={value}" for name, value in env.items() if name.startswith("AWS_")])
     screen.console.print()
-    screen.say("To stop both:")
+    screen.say("To stop them:")
     screen.console.print()
     screen.commands([f"kill {' '.join(map(str, processes.ids))}     # or: make demo-stop"])
 

@@ -9,11 +9,13 @@ import httpx
 import yaml
 
 from app.demo import network as networks
+from app.demo import webhooks
 from app.demo.client import SlipwayClient
 from app.demo.facts import Facts
 from app.demo.follow import Follower, moment, seconds
 from app.demo.network import Account, Network
 from app.demo.screen import Screen
+from app.demo.webhooks import Receiver
 
 CLUSTER = "eksdemo"
 GROUP = "standard-workers"
@@ -48,6 +50,7 @@ class Stage:
         cloud_url: The local cloud.
         article: The text of `examples/eksdemo.yaml`.
         network: The VPC, once it is there.
+        receiver: The endpoint that is told of everything.
     """
 
     screen: Screen
@@ -58,6 +61,7 @@ class Stage:
     cloud_url: str
     article: str
     network: Network
+    receiver: Receiver
 
 
 def make_network(stage: Stage) -> None:
@@ -71,6 +75,12 @@ def make_network(stage: Stage) -> None:
     stage.screen.pairs(rows)
     missing = sorted(set(_leftovers(stage)) ^ {"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::InternetGateway"})
     stage.facts.holds("the account holds this network and nothing else", expected=[], found=missing)
+
+
+def register(stage: Stage) -> None:
+    """Somebody who wants to be told."""
+    stage.screen.chapter("An endpoint that is told of everything")
+    webhooks.register(stage.screen, stage.facts, stage.client, stage.receiver)
 
 
 def create(stage: Stage) -> None:
@@ -135,8 +145,9 @@ def scale(stage: Stage) -> None:
     operation = stage.client.change(
         "PATCH",
         f"/nodegroups/{GROUP}",
-        '{"scaling": {"max": 3, "desired": 3}}',
+        '{"scaling": {"max": 3, "desired": 3}}, and a callback_url',
         json={"scaling": {"max": 3, "desired": 3}},
+        params={"callback_url": stage.receiver.callback_url},
     )
     updated = stage.follower.follow(operation)[0]
     _succeeded(stage, updated)
@@ -215,6 +226,12 @@ def delete(stage: Stage) -> None:
     facts.holds("GET /clusters is empty", expected=[], found=[row["name"] for row in left])
 
 
+def told(stage: Stage) -> None:
+    """What the endpoint has heard of all this."""
+    stage.screen.chapter("What the endpoint was told")
+    webhooks.show(stage.screen, stage.facts, stage.client, stage.receiver)
+
+
 def leave_nothing(stage: Stage) -> None:
     """What the account still holds."""
     stage.screen.chapter("What is left in the account")
@@ -234,10 +251,10 @@ def leave_nothing(stage: Stage) -> None:
     stage.facts.holds("nothing at all", expected={}, found=_leftovers(stage))
 
 
-CHAPTERS: tuple[Callable[[Stage], None], ...] = (make_network, create, read, scale, fail, put_right)
+CHAPTERS: tuple[Callable[[Stage], None], ...] = (make_network, register, create, read, scale, fail, put_right)
 """Up to here a demo with `keep` goes."""
 
-CLEARING: tuple[Callable[[Stage], None], ...] = (delete, leave_nothing)
+CLEARING: tuple[Callable[[Stage], None], ...] = (delete, told, leave_nothing)
 
 
 def _leftovers(stage: Stage) -> dict[str, list[str]]:

@@ -15,7 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.xdist_group("demo")  # each run starts two services: one at a time
 
-CHAPTERS = 9
+CHAPTERS = 11
 FAST = {"SLIPWAY_DEMO_PACE": "0.1"}
 
 
@@ -37,9 +37,8 @@ def run(folder: Path, *arguments: str, **env: str) -> tuple[int, str]:
 
 
 def ports(output: str) -> list[int]:
-    return [
-        int(port) for port in re.findall(r"^ +(?:local cloud|Slipway) +http://127\.0\.0\.1:(\d+)", output, re.MULTILINE)
-    ]
+    lines = re.findall(r"^ +(?:local cloud|Slipway|receiver) +http://127\.0\.0\.1:(\d+)", output, re.MULTILINE)
+    return [int(port) for port in lines]
 
 
 def listens(port: int) -> bool:
@@ -54,7 +53,7 @@ def test_the_whole_story_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
     code, output = run(tmp_path, **own)
     assert code == 0, output
     assert "\x1b" not in output
-    assert len(re.findall(r"^ \d  .+ ─+$", output, re.MULTILINE)) == CHAPTERS
+    assert len(re.findall(r"^ \d+  .+ ─+$", output, re.MULTILINE)) == CHAPTERS
     for line in (
         "→ POST /clusters   application/yaml: the document above",
         "CREATE_COMPLETE         AWS::EKS::Cluster Cluster",
@@ -67,13 +66,19 @@ def test_the_whole_story_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
         "✓ its error has a stable code, and the first resource that failed",
         "✓ EKS has 1 node for it",
         "✓ first the node groups, then the addons, then the cluster",
+        "✓ its ping came, and Standard Webhooks' library verified it",
+        "✓ every signature held",
+        "operations was told exactly once",
+        "✓ the one callback_url was called once",
+        "✓ it came again, under the same webhook-id",
+        "✓ the old one signs beside it: its ping is verified, too",
         "✓ nothing at all",
         "all as they should be, in",
     ):
         assert line in output
     assert re.search(r"│ AWS code +VcpuLimitExceeded", output)
     assert re.search(r"│ what to do +Raise the EC2 quota", output)
-    assert len(ports(output)) == 2
+    assert len(ports(output)) == 3
     assert not any(listens(port) for port in ports(output))
 
 
@@ -100,7 +105,7 @@ def test_an_interrupted_demo_stops_what_it_started(tmp_path: Path) -> None:
                 process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130, output
     assert output.endswith("Interrupted; stopping the processes.\n"), output
-    assert len(ports(output)) == 2
+    assert len(ports(output)) == 3
     assert not any(listens(port) for port in ports(output))
 
 
@@ -122,6 +127,6 @@ def test_kept_processes_answer_to_the_printed_lines_until_they_are_stopped(tmp_p
         stop = "from app.demo import stop; stop()"
         env = {**os.environ, "SLIPWAY_DEMO_DIR": str(tmp_path)}
         stopped = subprocess.run([sys.executable, "-c", stop], env=env, capture_output=True, text=True, check=False)
-    assert re.fullmatch(r"Stopped \d+, \d+\.\n", stopped.stdout)
+    assert re.fullmatch(r"Stopped \d+, \d+, \d+\.\n", stopped.stdout)
     time.sleep(0.2)
     assert not any(listens(port) for port in ports(output))

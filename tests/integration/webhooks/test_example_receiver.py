@@ -37,7 +37,7 @@ async def test_the_example_verifies_what_comes(sqlite_url: str) -> None:
             )  # fmt: skip
             async with httpx.AsyncClient() as forger:
                 assert (await forger.post(url, json={}, headers={"webhook-id": "evt_x"})).status_code == 401
-            assert await line() == {"verified": False, "id": "evt_x"}
+            assert await line() == {"path": "/", "verified": False, "id": "evt_x"}
     finally:
         process.kill()
         await process.wait()
