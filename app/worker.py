@@ -35,9 +35,7 @@ class Worker:
         self._database = database
         self._engine = Engine(database, services.reconcilers, settings, [services.outbox])
         self._poller = Poller(database, settings, self._engine.owner, _cloudformation(services))
-        sender = Sender(
-            Rules.of(settings), timeout_seconds=settings.webhook_timeout_seconds, most=settings.webhook_max_inflight
-        )
+        sender = Sender(Rules.of(settings), timeout_seconds=settings.webhook_timeout_seconds)
         self._deliverer = Deliverer(database, settings, services.vault, sender)
         self._stopping = False
 

@@ -93,7 +93,7 @@ class Deliverer:
         self._tell(self._results, written)
         self._results.clear()
         self._claimed.clear()
-        await self._sender.aclose()
+        self._sender.close()
 
     async def _turn(self) -> float:
         """Write what was sent and take what is due; return the seconds to sleep."""

@@ -8,7 +8,7 @@ about one resource are taken one at a time, in order; one that waits for its nex
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import CursorResult, case, delete, func, insert, literal, select, text, update
+from sqlalchemy import CursorResult, case, delete, func, insert, literal, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -132,7 +132,9 @@ async def make_callback_secret(session: AsyncSession, project_id: str, sealed: l
 async def write(session: AsyncSession, attempts: Sequence[Attempt]) -> list[Attempt]:
     """Write what came of tries; return those that were written, not those whose claim is somebody else's by now."""
     in_order = sorted(attempts, key=lambda attempt: attempt.claimed.id)
-    written = [attempt for attempt in in_order if await _write_delivery(session, attempt)]
+    arrived = await _write_arrived(session, [attempt for attempt in in_order if not attempt.error])
+    failed = {attempt.claimed.id for attempt in in_order if attempt.error and await _write_failed(session, attempt)}
+    written = [attempt for attempt in in_order if attempt.claimed.id in arrived | failed]
     if written:
         rows = [
             {
@@ -150,11 +152,29 @@ async def write(session: AsyncSession, attempts: Sequence[Attempt]) -> list[Atte
     return written
 
 
-async def _write_delivery(session: AsyncSession, attempt: Attempt) -> bool:
-    ended = attempt.error is None or attempt.retry_in is None
+async def _write_arrived(session: AsyncSession, attempts: Sequence[Attempt]) -> set[str]:
+    """Write those that arrived, hundreds in one statement; return the ids of those that were written."""
+    written: set[str] = set()
+    for start in range(0, len(attempts), _BATCH):
+        claims = [(attempt.claimed.id, attempt.claimed.gen) for attempt in attempts[start : start + _BATCH]]
+        statement = (
+            update(WebhookDelivery)
+            .where(
+                tuple_(col(WebhookDelivery.id), col(WebhookDelivery.gen)).in_(claims),
+                col(WebhookDelivery.lease_expires_at).is_not(None),  # else it has been written
+            )
+            .values(status=SUCCEEDED, finished_at=utcnow(), lease_expires_at=None, tries=col(WebhookDelivery.tries) + 1)
+            .returning(col(WebhookDelivery.id))
+            .execution_options(synchronize_session=False)
+        )
+        written.update((await session.execute(statement)).scalars())
+    return written
+
+
+async def _write_failed(session: AsyncSession, attempt: Attempt) -> bool:
     values: dict[str, Any] = {"lease_expires_at": None, "tries": attempt.claimed.tries + 1}
-    if ended:
-        values |= {"status": FAILED if attempt.error else SUCCEEDED, "finished_at": utcnow()}
+    if attempt.retry_in is None:
+        values |= {"status": FAILED, "finished_at": utcnow()}
     else:
         values["next_attempt_at"] = utcnow(attempt.retry_in)
     result = await session.execute(
@@ -162,7 +182,7 @@ async def _write_delivery(session: AsyncSession, attempt: Attempt) -> bool:
         .where(
             col(WebhookDelivery.id) == attempt.claimed.id,
             col(WebhookDelivery.gen) == attempt.claimed.gen,
-            col(WebhookDelivery.lease_expires_at).is_not(None),  # else it has been written
+            col(WebhookDelivery.lease_expires_at).is_not(None),
         )
         .values(**values)
         .execution_options(synchronize_session=False)

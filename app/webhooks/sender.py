@@ -22,7 +22,6 @@ MOST_READ = 16 * 1024
 KEPT_CHARACTERS = 1024
 """Of these, what the log keeps."""
 
-_KEEPALIVE_SECONDS = 5.0
 _USER_AGENT = f"Slipway/{version('slipway')} (+webhooks)"
 
 
@@ -71,21 +70,17 @@ def signed_headers(message: Message, secrets: list[str], at: datetime) -> list[t
 
 
 class Sender:
-    """Sends; connections are kept for a few seconds, so that a burst to one endpoint needs one handshake."""
+    """Sends, each try over a connection of its own, so that each is checked anew.
 
-    def __init__(
-        self, rules: Rules, *, timeout_seconds: float, most: int, ssl_context: ssl.SSLContext | None = None
-    ) -> None:
+    No pool: httpcore's looks at every connection for every request, which with a hundred endpoints took three quarters
+    of all that a delivery costs (`benchmarks/webhooks.py`); a handshake costs less.
+    """
+
+    def __init__(self, rules: Rules, *, timeout_seconds: float, ssl_context: ssl.SSLContext | None = None) -> None:
         self._rules = rules
         self._seconds = timeout_seconds
         self._backend = GuardedBackend(rules)
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl_context or httpx.create_ssl_context(),
-            max_connections=most,
-            max_keepalive_connections=most // 2,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=self._backend,
-        )
+        self._ssl_context = ssl_context or httpx.create_ssl_context()
 
     async def send(self, message: Message, secrets: list[str]) -> Answer:
         """Try once; never raises but when it is cancelled."""
@@ -105,9 +100,8 @@ class Sender:
             error = _sentence(failure)
         return Answer(at, _milliseconds(began), status, error)
 
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self._pool.aclose()
+    def close(self) -> None:
+        """Free what look-ups use; when nothing is being sent any more."""
         self._backend.close()
 
     async def _post(
@@ -119,13 +113,18 @@ class Sender:
             ("User-Agent", _USER_AGENT),
             ("Accept", "*/*"),
             ("Content-Length", str(len(message.body.encode()))),
+            ("Connection", "close"),
             *signed,
         ]
         url = httpcore.URL(scheme=place.scheme, host=place.host, port=place.port, target=place.target)
         limits = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), self._seconds)}
-        async with self._pool.stream(
-            "POST", url, headers=headers, content=message.body.encode(), extensions=limits
-        ) as response:
+        connection = httpcore.AsyncHTTPConnection(url.origin, self._ssl_context, network_backend=self._backend)
+        async with (
+            connection,
+            connection.stream(
+                "POST", url, headers=headers, content=message.body.encode(), extensions=limits
+            ) as response,
+        ):
             body = await _beginning(response)
             retry_after = {name.lower(): value for name, value in response.headers}.get(b"retry-after")
             return Answer(
