@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 
-NAMES = ("startup", "listing", "calls", "delay", "waiting", "chaos")
+NAMES = ("startup", "listing", "calls", "delay", "waiting", "chaos", "webhooks", "receivers", "streams")
 
 
 def main() -> int:
