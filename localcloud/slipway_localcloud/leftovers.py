@@ -8,6 +8,7 @@ from typing import Any
 from ministack.services import cloudwatch_logs, ec2, ecr, eks, iam, kms, ssm
 
 from .cloudformation.model import STORE
+from .ecr.records import registries
 from .eks.records import fargate_profiles
 
 
@@ -53,5 +54,9 @@ def leftovers() -> dict[str, list[str]]:
         ),
         "AWS::Logs::LogGroup": _of(cloudwatch_logs._log_groups),
         "AWS::ECR::Repository": _of(ecr._repositories),
+        "AWS::ECR::PullThroughCacheRule": [p for found in registries._data.values() for p in found.cache_rules],
+        "AWS::ECR::ReplicationConfiguration": [
+            account for (account, _, _), found in registries._data.items() if found.replication["rules"]
+        ],
     }
     return {type_: sorted(ids) for type_, ids in found.items() if ids}

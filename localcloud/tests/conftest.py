@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import botocore.session
@@ -144,6 +144,21 @@ def cloud(process: Cloud) -> Iterator[Cloud]:
     process.rules()
     yield process
     process.rules()
+
+
+@pytest.fixture
+def repository(cloud: Cloud) -> Iterator[Callable[..., str]]:
+    """Makes image repositories (beginning of the name, what CreateRepository takes) and deletes them at the end."""
+    ecr, made = cloud.client("ecr"), []
+
+    def make(name: str, **more: Any) -> str:
+        made.append(f"{name}{next(COUNTER)}")
+        ecr.create_repository(repositoryName=made[-1], **more)
+        return made[-1]
+
+    yield make
+    for name in made:
+        ecr.delete_repository(repositoryName=name, force=True)
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import COUNTER, Cloud
+from .conftest import Cloud
 from .oci import CONFIG, HELM, MANIFEST, Registry, digest_of
 from .test_stacks import refused
 
@@ -18,12 +19,9 @@ FILTERS = "imageTagMutabilityExclusionFilters"
 
 
 @pytest.fixture
-def name(cloud: Cloud) -> Any:
-    """A repository, deleted afterwards."""
-    made = f"images/app{next(COUNTER)}"
-    cloud.client("ecr").create_repository(repositoryName=made)
-    yield made
-    cloud.client("ecr").delete_repository(repositoryName=made, force=True)
+def name(repository: Callable[..., str]) -> str:
+    """A repository."""
+    return repository("images/app")
 
 
 def test_an_image_in_detail(cloud: Cloud, name: str) -> None:

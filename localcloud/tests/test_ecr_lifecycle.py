@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from .conftest import COUNTER, Cloud
+from .conftest import Cloud
 from .oci import Registry
 from .test_stacks import refused
 
@@ -43,12 +44,9 @@ def text(*rules: Any) -> str:
 
 
 @pytest.fixture
-def name(cloud: Cloud) -> Any:
-    """A repository, deleted afterwards."""
-    made = f"life/app{next(COUNTER)}"
-    cloud.client("ecr").create_repository(repositoryName=made)
-    yield made
-    cloud.client("ecr").delete_repository(repositoryName=made, force=True)
+def name(repository: Callable[..., str]) -> str:
+    """A repository."""
+    return repository("life/app")
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from .conftest import COUNTER, Cloud
+from .conftest import Cloud
 from .oci import INDEX, MANIFEST, Registry, digest_of
 
 OTHER = {"aws_access_key_id": "210987654321"}
@@ -21,12 +22,9 @@ def registry(cloud: Cloud) -> Registry:
 
 
 @pytest.fixture
-def name(cloud: Cloud) -> Any:
-    """A repository, deleted afterwards."""
-    made = f"team/app{next(COUNTER)}"
-    cloud.client("ecr").create_repository(repositoryName=made)
-    yield made
-    cloud.client("ecr").delete_repository(repositoryName=made, force=True)
+def name(repository: Callable[..., str]) -> str:
+    """A repository."""
+    return repository("team/app")
 
 
 def test_the_token_is_that_of_a_docker_login(cloud: Cloud, registry: Registry) -> None:
@@ -245,3 +243,17 @@ def test_policies_of_the_caller_count_too(cloud: Cloud, name: str) -> None:
     iam.delete_access_key(UserName="reader", AccessKeyId=key["AccessKeyId"])
     iam.delete_user_policy(UserName="reader", PolicyName="read")
     iam.delete_user(UserName="reader")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"schemaVersion": 1}, {"schemaVersion": 2, "layers": {}}, {"schemaVersion": 2, "config": {"digest": 5}},
+        {"schemaVersion": 2, "manifests": ["sha256:0"]},
+        {"schemaVersion": 2, "annotations": {"localcloud.pushed-at": "?"}},
+    ],
+)  # fmt: skip
+def test_what_is_no_manifest_is_refused(registry: Registry, name: str, document: dict[str, Any]) -> None:
+    """400 MANIFEST_INVALID."""
+    refused = registry.call("PUT", f"/v2/{name}/manifests/1", json.dumps(document).encode(), Content_Type=MANIFEST)
+    assert refused.status == 400 and refused.error.startswith("MANIFEST_INVALID")

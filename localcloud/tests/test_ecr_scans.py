@@ -9,27 +9,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import COUNTER, Cloud
+from .conftest import Cloud
 from .oci import CONFIG, HELM, Registry
 from .test_stacks import refused
 
 ACCOUNT, OTHER = "123456789012", "210987654321"
-
-
-@pytest.fixture
-def repository(cloud: Cloud) -> Any:
-    """Makes repositories that are deleted afterwards."""
-    ecr, made = cloud.client("ecr"), []
-
-    def make(name: str, **more: Any) -> str:
-        name = f"{name}{next(COUNTER)}"
-        ecr.create_repository(repositoryName=name, **more)
-        made.append(name)
-        return name
-
-    yield make
-    for name in made:
-        ecr.delete_repository(repositoryName=name, force=True)
 
 
 def findings(cloud: Cloud, name: str, tag: str, **more: Any) -> Any:

@@ -168,7 +168,6 @@ def _image_id(reference: str) -> Record:
 
 
 def _get_manifest(call: Call) -> tuple[int, bytes]:
-    contents_of(call.name)
     found = image(call.name, _image_id(call.reference))
     if call.method == "GET":
         found.pulled_at = now()

@@ -46,13 +46,27 @@ def _parsed(manifest: bytes) -> Record:
         document = None
     if not isinstance(document, dict) or document.get("schemaVersion") != 2:
         raise invalid("ImageManifest", "Invalid JSON syntax")
+    named = [document[key] for key in ("layers", "manifests") if document.get(key) is not None]
+    single = [document[key] for key in ("config", "subject") if document.get(key)]
+    if not all(isinstance(listed, list) for listed in named):
+        raise invalid("ImageManifest", "layers and manifests must be lists")
+    if not all(_is_descriptor(one) for listed in [*named, single] for one in listed):
+        raise invalid("ImageManifest", "a descriptor must have a digest and a size")
     return document
+
+
+def _is_descriptor(found: Any) -> bool:
+    return isinstance(found, dict) and isinstance(found.get("digest"), str) and isinstance(found.get("size"), int)
 
 
 def _pushed_at(document: Record) -> float:
     """Now, or what the manifest's annotation says: a test can't wait for images to grow old."""
-    told = (document.get("annotations") or {}).get(PUSHED_AT)
-    return datetime.fromisoformat(told).timestamp() if told else now()
+    annotations = document.get("annotations") or {}
+    try:
+        told = annotations.get(PUSHED_AT)
+        return datetime.fromisoformat(told).timestamp() if told else now()
+    except (AttributeError, TypeError, ValueError) as error:
+        raise invalid("ImageManifest", f"the annotation {PUSHED_AT} must be a time") from error
 
 
 def put(name: str, manifest: bytes, media_type: str = "", tag: str = "", digest: str = "") -> tuple[Image, bool]:

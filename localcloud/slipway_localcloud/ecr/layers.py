@@ -62,7 +62,10 @@ def initiate(name: str, body: Record) -> Record:
 def upload_part(name: str, body: Record) -> Record:
     """UploadLayerPart: parts come one after another."""
     received = upload_of(name, body["uploadId"])
-    data = base64.b64decode(body["layerPartBlob"])
+    try:
+        data = base64.b64decode(body["layerPartBlob"], validate=True)
+    except (TypeError, ValueError) as error:
+        raise refuse("Serialization", "layerPartBlob must be a blob in Base64") from error
     first, last = body["partFirstByte"], body["partLastByte"]
     if first != len(received) or last - first + 1 != len(data):
         raise refuse("InvalidLayerPart", f"Layer part upload must continue at byte {len(received)}")

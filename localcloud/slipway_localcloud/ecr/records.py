@@ -18,19 +18,6 @@ Record = dict[str, Any]
 
 
 @dataclass
-class Scan:
-    """A basic scan of an image. It is complete `SECONDS` after it began."""
-
-    started_at: float
-    SECONDS = 0.05
-
-    @property
-    def completed_at(self) -> float:
-        """When the findings are there (epoch seconds)."""
-        return self.started_at + self.SECONDS
-
-
-@dataclass
 class Image:
     """A manifest, with its tags in the order in which they were put."""
 
@@ -40,7 +27,7 @@ class Image:
     pushed_at: float
     tags: list[str] = field(default_factory=list)
     pulled_at: float | None = None
-    scan: Scan | None = None
+    scanned_at: float | None = None
     replicas: list[Record] = field(default_factory=list)
 
     @cached_property
@@ -49,7 +36,7 @@ class Image:
         document: Record = json.loads(self.manifest)
         return document
 
-    @property
+    @cached_property
     def children(self) -> list[str]:
         """The digests of the images that an index lists."""
         return [child["digest"] for child in self.document.get("manifests") or []]
@@ -99,14 +86,10 @@ class Contents:
         self.tagged[tag] = image
 
     def drop(self, image: Image) -> None:
-        """Takes an image away, and the blobs that no other image needs."""
+        """Takes an image away. Its blobs stay: ECR, too, gives no word on when it cleans up."""
         del self.images[image.digest]
         for tag in image.tags:
             del self.tagged[tag]
-        needed = {blob["digest"] for other in self.images.values() for blob in other.blobs}
-        for blob in image.blobs:
-            if blob["digest"] not in needed:
-                self.blobs.pop(blob["digest"], None)
 
 
 @dataclass
@@ -121,14 +104,14 @@ class Registry:
 
 
 contents = AccountRegionScopedDict()  # repository name -> Contents
-_registries = AccountRegionScopedDict()
+registries = AccountRegionScopedDict()  # "" -> Registry
 
 
 def registry() -> Registry:
     """The caller's registry."""
-    if "" not in _registries:
-        _registries[""] = Registry()
-    found: Registry = _registries[""]
+    if "" not in registries:
+        registries[""] = Registry()
+    found: Registry = registries[""]
     return found
 
 

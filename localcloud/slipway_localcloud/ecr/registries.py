@@ -6,6 +6,7 @@ import re
 
 from ministack.core.responses import get_account_id
 
+from ..errors import AwsError
 from . import policies
 from .parameters import page
 from .records import Record, arn, in_registry, now, refuse, registry, repository
@@ -57,9 +58,10 @@ def scanning_of(names: list[str]) -> Record:
     for name in names:
         try:
             record = repository(name)
-        except Exception:
-            reason = f"The repository with name '{name}' does not exist {in_registry()}"
-            failures.append({"repositoryName": name, "failureCode": "REPOSITORY_NOT_FOUND", "failureReason": reason})
+        except AwsError as error:
+            failures.append(
+                {"repositoryName": name, "failureCode": "REPOSITORY_NOT_FOUND", "failureReason": error.message}
+            )
             continue
         on_push = record["imageScanningConfiguration"]["scanOnPush"]
         found.append(

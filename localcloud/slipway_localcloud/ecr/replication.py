@@ -81,7 +81,9 @@ def _copy(name: str, blobs: dict[str, bytes], pushed: Image) -> None:
         repositories.create({"repositoryName": name})
     target = contents[name]
     target.blobs.update({blob["digest"]: blobs[blob["digest"]] for blob in pushed.blobs if blob["digest"] in blobs})
-    copied = target.images.setdefault(pushed.digest, replace(pushed, tags=[], scan=None, pulled_at=None, replicas=[]))
+    copied = target.images.setdefault(
+        pushed.digest, replace(pushed, tags=[], scanned_at=None, pulled_at=None, replicas=[])
+    )
     for tag in pushed.tags:
         target.tag(copied, tag)
 

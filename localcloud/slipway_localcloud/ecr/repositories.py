@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import NAMESPACE_DNS, uuid5
 
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import ecr, kms
@@ -35,8 +36,8 @@ def public(record: Record) -> Record:
     return {key: record[key] for key in _SHOWN if key in record}
 
 
-def create(body: Record) -> Record:
-    """Makes a repository and returns its record."""
+def create(body: Record, system: bool = False) -> Record:
+    """Makes a repository and returns its record. `system` lets tags of CloudFormation in."""
     name = body["repositoryName"]
     if name in ecr._repositories:
         raise refuse("RepositoryAlreadyExists", f"The repository with name '{name}' already exists {in_registry()}")
@@ -49,7 +50,7 @@ def create(body: Record) -> Record:
         "createdAt": now(),
         "imageScanningConfiguration": _scanning(body.get("imageScanningConfiguration")),
         "encryptionConfiguration": encryption,
-        "tags": _tags(body.get("tags") or []),
+        "tags": _tags(body.get("tags") or [], system),
         **_mutability(body),
     }
     ecr._repositories[name] = record
@@ -69,8 +70,9 @@ def _encryption(given: Record | None) -> Record:
         if key:
             raise invalid("encryptionConfiguration", "kmsKey cannot be specified with encryptionType AES256")
         return {"encryptionType": kind}
-    if not key:
-        return {"encryptionType": kind, "kmsKey": f"arn:aws:kms:{get_region()}:{get_account_id()}:key/aws-ecr"}
+    if key in (None, "alias/aws/ecr"):
+        registry = f"{get_region()}:{get_account_id()}"
+        return {"encryptionType": kind, "kmsKey": f"arn:aws:kms:{registry}:key/{uuid5(NAMESPACE_DNS, registry)}"}
     found = kms._resolve_key(key)
     if found is None or found["KeyState"] != "Enabled":
         raise refuse("Kms", f"KMS key '{key}' does not exist or is not enabled (Service: Kms, Status Code: 400)")
@@ -171,28 +173,30 @@ def by_arn(resource_arn: str) -> Record:
     return repository(name)
 
 
-def _tags(tags: list[Record]) -> list[Record]:
-    """Tags as given, if ECR takes them."""
-    for tag in tags:
-        if tag["Key"].lower().startswith("aws:") and not tag["Key"].startswith("aws:cloudformation:"):
+def _tags(tags: list[Record], system: bool) -> list[Record]:
+    """Tags as given, if ECR takes them. Those of CloudFormation don't count."""
+    own = [tag for tag in tags if not (system and tag["Key"].startswith("aws:cloudformation:"))]
+    for tag in own:
+        if tag["Key"].lower().startswith("aws:"):
             raise refuse("InvalidTagParameter", "Tag keys starting with 'aws:' are reserved for system use")
         if not 1 <= len(tag["Key"]) <= 128 or len(tag["Value"]) > 256:
             raise refuse("InvalidTagParameter", "A tag key has 1 to 128 characters and a tag value at most 256")
-    if len(tags) > _MOST_TAGS:
+    if len(own) > _MOST_TAGS:
         raise refuse("TooManyTags", f"The repository has more than {_MOST_TAGS} tags")
     return [{"Key": tag["Key"], "Value": tag["Value"]} for tag in tags]
 
 
 def replace_tags(name: str, tags: list[Record]) -> None:
-    """Puts these tags in the place of all others."""
-    repository(name)["tags"] = _tags(tags)
+    """Puts these tags, CloudFormation's among them, in the place of all others."""
+    repository(name)["tags"] = _tags(tags, system=True)
 
 
 def add_tags(resource_arn: str, tags: list[Record]) -> None:
     """Adds tags, or gives them new values."""
     record = by_arn(resource_arn)
+    _tags(tags, system=False)
     merged: dict[str, Any] = {tag["Key"]: tag for tag in [*record["tags"], *tags]}
-    record["tags"] = _tags(list(merged.values()))
+    record["tags"] = _tags(list(merged.values()), system=True)
 
 
 def remove_tags(resource_arn: str, keys: list[str]) -> None:

@@ -64,7 +64,7 @@ class Repository:
             **({"encryptionConfiguration": encryption} if encryption else {}),
         }
         parameters.check("CreateRepository", body)
-        record = repositories.create(body)
+        record = repositories.create(body, system=True)
         work.initiated(name)
         self._put_policies(name, {}, properties)
         await work.wait()
