@@ -28,6 +28,8 @@ class Cloud:
         self.endpoint: str = ready["endpoint"]
         self.env: dict[str, str] = ready["env"]
         self._clients: dict[str, Any] = {}
+        # One for all clients: it reads each service's model once.
+        self._session = botocore.session.Session()
 
     def client(self, service: str, **credentials: str) -> Any:
         """An SDK client, with other credentials or region_name if they are given; the usual ones are kept."""
@@ -38,7 +40,7 @@ class Cloud:
             "aws_secret_access_key": self.env["AWS_SECRET_ACCESS_KEY"],
             **credentials,
         }
-        made = botocore.session.Session().create_client(
+        made = self._session.create_client(
             service,
             endpoint_url=self.endpoint,
             config=Config(retries={"total_max_attempts": 1}),

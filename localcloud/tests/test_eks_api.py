@@ -11,7 +11,7 @@ from .test_stacks import refused
 
 def test_a_cluster_through_the_api(cloud: Cloud, base: dict[str, str]) -> None:
     """Created, upgraded, given a node group and deleted, with the SDK's own waiters."""
-    eks, quick = cloud.client("eks"), {"WaiterConfig": {"Delay": 1}}
+    eks, quick = cloud.client("eks"), {"WaiterConfig": {"Delay": 0.06}}
     network = {"subnetIds": [base["Private1"], base["Private2"]]}
     eks.create_cluster(name="rest", version="1.33", roleArn=base["ClusterRole"], resourcesVpcConfig=network)
     eks.get_waiter("cluster_active").wait(name="rest", **quick)
