@@ -3,8 +3,9 @@
 What is taken apart: the handler's envelope (`Resource handler returned message: "…" (RequestToken: …,
 HandlerErrorCode: …)`), the SDK's suffix in its Java 1 and Java 2 forms (`(Service: AmazonEC2; …; Error Code: …)`,
 `(Service: Eks, Status Code: 400, Request ID: …)`), EKS's lists of issues (`[Issue(Code=…, Message=…,
-ResourceIds=[…])]` and `[{Code: …,Message: …,ResourceIds: […]}]`), EC2's code inside an Auto Scaling message
-(`Could not launch On-Demand Instances. VcpuLimitExceeded - …`) and `API: service:Action …`.
+ResourceIds=[…])]`, `[{Code: …,Message: …,ResourceIds: […]}]`, and in updates `ErrorCode` and `ErrorMessage`), EC2's
+code inside an Auto Scaling message (`Could not launch On-Demand Instances. VcpuLimitExceeded - …`) and
+`API: service:Action …`.
 """
 
 import re
@@ -18,8 +19,8 @@ _ENVELOPE = re.compile(
 _HANDLER_CODE = re.compile(r"\(?HandlerErrorCode: (?P<code>\w+)\)")
 _SDK = re.compile(r"\s*\(Service: [^()]*?(?:Error Code: (?P<code>[\w.]+)[^()]*)?\)(?:\s*\(SDK Attempt Count: \d+\))?")
 _ISSUE = re.compile(
-    r"(?:Issue\(|\{)\s*Code[=:]\s*(?P<code>\w+),\s*Message[=:]\s*(?P<message>.*?),\s*ResourceIds[=:]\s*"
-    r"\[(?P<ids>[^\]]*)\]",
+    r"(?:Issue\(|\{)\s*(?:Error)?Code[=:]\s*(?P<code>\w+),\s*(?:Error)?Message[=:]\s*(?P<message>.*?),"
+    r"\s*ResourceIds[=:]\s*\[(?P<ids>[^\]]*)\]",
     re.DOTALL,
 )
 _LAUNCH = re.compile(r"Could not launch [\w -]+ Instances\. (?P<code>[A-Z]\w+) - (?P<message>.+)", re.DOTALL)

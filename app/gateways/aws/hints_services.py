@@ -186,7 +186,7 @@ NAMES: tuple[Rule, ...] = (
         "ThrottlingException",
         "RequestLimitExceeded",
         "TooManyRequestsException",
-        says=r"\brate exceeded\b",
+        says=r"\brate exceeded\b|\brequest limit exceeded\b",
         retryable=True,
     ),
     rule(
@@ -203,7 +203,7 @@ NAMES: tuple[Rule, ...] = (
         "InternalFailure",
         "ServiceInternalError",
         "ServerException",
-        says=r"^internal (?:failure|error)",
+        says=r"(?:^|: )internal (?:failure|error)",
         retryable=True,
     ),
     rule(

@@ -88,6 +88,14 @@ from app.gateways.aws.failure_message import read_reason
             "Client.InvalidKMSKey.InvalidState",
             id="termination reason",  # hashicorp/terraform-provider-aws#39904
         ),
+        pytest.param(
+            "Update failed due to [{ErrorCode: PodEvictionFailure,ErrorMessage: Reached max retries while trying to "
+            "evict pods from nodes in node group prod-nodegroup,ResourceIds: "
+            "[ip-10-233-150-169.eu-west-1.compute.internal]}]",
+            "Reached max retries while trying to evict pods from nodes in node group prod-nodegroup",
+            "PodEvictionFailure",
+            id="EKS issue of an update",  # aws/containers-roadmap#1282
+        ),
         pytest.param("Exceeded attempts to wait", "Exceeded attempts to wait", None, id="plain text"),
     ],
 )

@@ -3,6 +3,7 @@
 import pytest
 
 from app.gateways.aws.failure_message import read_reason
+from app.gateways.aws.hint_rule import Rule
 from app.gateways.aws.hints import RULES, advise
 
 HANDLER = 'Resource handler returned message: "{} (Service: {}, Status Code: 400, Request ID: 0a)" (RequestToken: 0b, '
@@ -307,6 +308,66 @@ MESSAGES = [
         "aws_throttled",
         "retry",
     ),
+    (  # 2i2c-org/infrastructure#5117
+        HANDLER.format("The maximum number of rules per security group has been reached.", "Ec2")
+        + "HandlerErrorCode: ServiceLimitExceeded)",
+        "security_group_quota_exceeded",
+        "rules",
+    ),
+    (  # EKS's exception is in its API reference; no thread was found that quotes its sentence
+        "Nodegroup limit exceeded for cluster prod (Service: AmazonEKS; Status Code: 400; Error Code: "
+        "ResourceLimitExceededException; Request ID: 0a)",
+        "nodegroup_quota_exceeded",
+        "L-6D54EA21",
+    ),
+    (  # aws/eks-hybrid#741
+        'Resource handler returned message: "Cannot exceed quota for PoliciesPerRole: 10 (Service: Iam, Status Code: '
+        '409, Request ID: a42eda91-33d6-4a53-976c-2948b84c77b5) (SDK Attempt Count: 1)" (RequestToken: '
+        "a6dcd513-5b40-32ea-cd39-c272e6373ac5, HandlerErrorCode: ServiceLimitExceeded)",
+        "iam_quota_exceeded",
+        "IAM quota",
+    ),
+    (  # cloudposse/terraform-aws-msk-apache-kafka-cluster#79, without an id
+        "InvalidVpcID.NotFound: The vpc ID 'vpc-051a385fb9fa65e72' does not exist",
+        "vpc_not_found",
+        "network.vpc_id",
+    ),
+    (  # aws/containers-roadmap#1282
+        "Update failed due to [{ErrorCode: PodEvictionFailure,ErrorMessage: Reached max retries while trying to evict "
+        "pods from nodes in node group prod-nodegroup,ResourceIds: [ip-10-233-150-169.eu-west-1.compute.internal]}]",
+        "pods_not_evicted",
+        "PodDisruptionBudget",
+    ),
+    (  # aws/karpenter-provider-aws#1488
+        "UnauthorizedOperation: You are not authorized to perform this operation. Encoded authorization failure "
+        "message: 0l-KPWQJ8q5z3YatP3Ybgb5lf0dibDhN6KaE3jQ5Bu4hNkP1BxfK",
+        "permission_denied",
+        "the action that the message names",
+    ),
+    (  # terraform-aws-modules/terraform-aws-eks#2890
+        "InvalidClientTokenId: The security token included in the request is invalid",
+        "credentials_invalid",
+        "opt-in",
+    ),
+    (  # ekristen/aws-nuke#821
+        "Stack [eksctl-unique-wardrobe-1764939855-cluster] cannot be deleted while TerminationProtection is enabled",
+        "termination_protected",
+        "deletion_protection",
+    ),
+    (  # the handlers of CloudFormation say so; a KMS key's, in its own tests
+        'Resource handler returned message: "Exceeded attempts to wait" (RequestToken: '
+        "36086107-14b9-bbbe-fed4-9d8496c2579f, HandlerErrorCode: NotStabilized)",
+        "aws_timed_out",
+        "its own state",
+    ),
+    ("Nodegroup nodegroup failed to stabilize: Internal Failure", "aws_internal_error", "Health"),  # eksctl#2008
+    (  # serverless/serverless#149
+        "Limit for stacks has been exceeded (Service: AmazonCloudFormation; Status Code: 400; Error Code: "
+        "LimitExceededException; Request ID: 0a)",
+        "quota_exceeded",
+        "Service Quotas",
+    ),
+    ("InvalidRequestException: Request limit exceeded.", "aws_throttled", "retry"),  # aws/aws-sdk#652
 ]
 
 
@@ -318,6 +379,15 @@ def test_what_aws_says_gets_its_hint(reason: str, code: str, hint: str) -> None:
 
     assert advice is not None
     assert (advice.code, hint in advice.hint) == (code, True), advice
+
+
+def test_no_rule_is_without_a_message_that_only_it_answers() -> None:
+    def answers(rule: Rule, reason: str) -> bool:
+        said = read_reason(reason)
+        found = next(each for each in RULES if each.advice(said.code, said.message))
+        return found is rule
+
+    assert [rule for rule in RULES if not any(answers(rule, reason) for reason, *_ in MESSAGES)] == []
 
 
 def test_a_message_that_nobody_knows_gets_none() -> None:
