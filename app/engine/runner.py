@@ -21,7 +21,17 @@ from app.db.notify import EVENTS, OPERATIONS
 from app.db.session import Database
 from app.db.types import utcnow
 from app.engine import claims
-from app.engine.contract import Context, Fail, LeaseLostError, Observer, Outcome, Reconciler, TransientError, Wait
+from app.engine.contract import (
+    Context,
+    Fail,
+    LeaseLostError,
+    NewEvent,
+    Observer,
+    Outcome,
+    Reconciler,
+    TransientError,
+    Wait,
+)
 from app.engine.metrics import CLAIMS, DEAD_LETTERS, FENCED, RECONCILE_SECONDS
 from app.engine.models import Operation
 from app.engine.results import Result, ResultWriter
@@ -267,6 +277,10 @@ class Engine:
                 DEAD_LETTERS.inc()
             return Result(context, Fail(failure), attempts=attempts, dead_letter=dead)
         log.info("not now (%s), attempt %d of %d", failure.message, attempts, limit)
+        if attempts & (attempts - 1) == 0:  # the 1st, 2nd, 4th, 8th …: told while it lasts, and not each time
+            what_next = f"{failure.hint} " if failure.hint else ""
+            message = f"Attempt {attempts} of {limit} met: {failure.message} {what_next}It is tried again."
+            context.events.append(NewEvent("operation.waiting", message, data=failure.as_json()))
         return Result(context, Wait(retry_after or backoff(attempts)), attempts=attempts)
 
     async def _persist(self, context: Context) -> None:

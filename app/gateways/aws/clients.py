@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from app.gateways.aws.errors import translate
+from app.gateways.aws.errors import EXPIRED, translate
 
 if TYPE_CHECKING:
     from types_aiobotocore_cloudformation import CloudFormationClient
@@ -77,6 +77,7 @@ class AwsClients:
         self._sdk: asyncio.Task[None] | None = None
         self._sessions: dict[Credentials, Any] = {}
         self._clients: dict[tuple[Credentials, str, str], asyncio.Task[Any]] = {}
+        self._expired: set[Credentials] = set()
         self._open = AsyncExitStack()
         self._closed = False
 
@@ -114,6 +115,8 @@ class AwsClients:
         """
         if self._closed:
             raise RuntimeError("AwsClients is closed")
+        if account.credentials in self._expired:
+            await self._take_up_new_credentials(account.credentials)
         key = (account.credentials, region, service)
         task = self._clients.get(key)
         if task is None:
@@ -197,6 +200,26 @@ class AwsClients:
             context = session.create_client(service, region_name=region, config=self._config())
             return await self._open.enter_async_context(context)
 
+    async def _take_up_new_credentials(self, expired: Credentials) -> None:
+        """Forget a session, and its clients, if others than its expired credentials are to be found now.
+
+        A session reads a profile's file or the environment once, and keeps what it has found. The clients that are
+        forgotten close with the process: calls that are under way still use them.
+        """
+        from aiobotocore.session import AioSession
+
+        self._expired.discard(expired)  # if these have expired too, the next call says so again
+        known = self._sessions.get(expired)
+        if known is None or expired != PROCESS.credentials:  # those of a role refresh themselves
+            return
+        with translate("sts:GetCredentials"):
+            old, new = await known.get_credentials(), await AioSession().get_credentials()
+        if self._sessions.get(expired) is not known or new is None or new.access_key == old.access_key:
+            return
+        del self._sessions[expired]
+        for key in [key for key in self._clients if key[0] == expired]:
+            del self._clients[key]
+
     async def _find_credentials(self, session: Any) -> None:
         # A client made without credentials stays without them; this way the next caller looks again.
         from botocore.exceptions import NoCredentialsError
@@ -223,6 +246,7 @@ class AwsClients:
             return known
         session: Any = AioSession()
         session.register_component("data_loader", self._loader)
+        session.register("after-call", functools.partial(self._heed, account.credentials))
         if account.role_arn is not None:
             # botocore has no public way to hand a session credentials that refresh themselves; its own providers set
             # this attribute too.
@@ -231,6 +255,10 @@ class AwsClients:
             )
         self._sessions[account.credentials] = session
         return session
+
+    def _heed(self, credentials: Credentials, parsed: dict[str, Any], **_: Any) -> None:
+        if parsed.get("Error", {}).get("Code") in EXPIRED:
+            self._expired.add(credentials)
 
     async def _assume_role(self, account: AwsAccount, region: str) -> dict[str, str]:
         sts = await self.client(PROCESS, region, "sts")

@@ -85,6 +85,13 @@ class CredentialsError(AwsError):
     failure_code = "aws_credentials_invalid"
 
 
+class CredentialsExpired(CredentialsError):
+    """Ours were good and no longer are. Who rotates them puts new ones in their place, and the same call succeeds."""
+
+    retryable = True
+    failure_code = "credentials_expired"
+
+
 class AccessDenied(AwsError):
     """AWS knows us and an IAM policy says no."""
 
@@ -142,10 +149,13 @@ _THROTTLED = {
 }  # fmt: skip
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonErrors.html and STS's AssumeRole errors
 _CREDENTIALS = {
-    "AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidAccessKeyId",
-    "InvalidClientTokenId", "InvalidToken", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
-    "InvalidSignatureException", "RequestExpired", "SignatureDoesNotMatch", "UnrecognizedClientException",
+    "AuthFailure", "IncompleteSignature", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken",
+    "MissingAuthenticationToken", "MissingAuthenticationTokenException", "InvalidSignatureException",
+    "SignatureDoesNotMatch", "UnrecognizedClientException",
 }  # fmt: skip
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+"""What the services say of credentials that have run out."""
+
 _DENIED = {
     "AccessDenied", "AccessDeniedException", "NotAuthorized", "OptInRequired", "SubscriptionRequiredException",
     "UnauthorizedException", "UnauthorizedOperation", "Blocked", "PendingVerification",
@@ -176,6 +186,7 @@ _BY_CODE: dict[str, type[AwsError]] = {
     for error, codes in (
         (Throttled, _THROTTLED),
         (CredentialsError, _CREDENTIALS),
+        (CredentialsExpired, EXPIRED),
         (AccessDenied, _DENIED),
         (AwsUnavailable, _UNAVAILABLE),
         (AlreadyExists, _EXISTS),

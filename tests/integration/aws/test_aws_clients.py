@@ -13,7 +13,14 @@ from app.gateways.aws import clients as clients_module
 from app.gateways.aws.clients import PROCESS, AwsAccount, AwsClients
 from app.gateways.aws.cloudformation import CloudFormation
 from app.gateways.aws.eks import Eks
-from app.gateways.aws.errors import AccessDenied, AwsUnavailable, CredentialsError, Throttled
+from app.gateways.aws.errors import (
+    AccessDenied,
+    AwsUnavailable,
+    CredentialsError,
+    CredentialsExpired,
+    Throttled,
+    translate,
+)
 from app.gateways.aws.sts import Sts
 
 REGION = "us-east-1"
@@ -266,3 +273,35 @@ async def test_wrong_keys_are_a_matter_of_credentials(aws_environment: Any, monk
             await CloudFormation(clients, PROCESS, REGION).in_progress()
 
     assert raised.value.as_failure().code == "credentials_invalid"
+
+
+async def test_expired_credentials_are_looked_for_again_where_they_came_from(
+    aws_environment: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = aws_environment.env["AWS_SECRET_ACCESS_KEY"]
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+
+    def put(key: str) -> None:
+        text = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
+        (tmp_path / "credentials").write_text(text)
+
+    async def account() -> str:
+        client = await clients.client(PROCESS, REGION, "sts")
+        with translate("sts:GetCallerIdentity"):
+            return str((await client.get_caller_identity())["Account"])
+
+    put("111111111111")  # the local cloud takes a key of twelve digits for an account
+    async with AwsClients() as clients:
+        assert await account() == "111111111111"
+        kept = await clients.client(PROCESS, REGION, "sts")
+        aws_environment.rules([{"api": "sts:*", "status": 403, "code": "ExpiredToken", "times": 2}])
+        for _ in range(2):  # nobody has put others there yet
+            with pytest.raises(CredentialsExpired):
+                await account()
+        assert await clients.client(PROCESS, REGION, "sts") is kept
+        aws_environment.rules([{"api": "sts:*", "status": 403, "code": "ExpiredToken", "times": 1}])
+        put("222222222222")
+        with pytest.raises(CredentialsExpired):
+            await account()
+        assert await account() == "222222222222"

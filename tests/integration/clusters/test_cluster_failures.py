@@ -1,5 +1,7 @@
 """What fails, what callers are told about it, and how it is put right."""
 
+import asyncio
+import time
 from typing import Any
 
 from integration.running import REGION, WORKERS, Slipway
@@ -96,6 +98,23 @@ async def test_what_cannot_be_deleted_is_left_behind_by_a_retry(slipway: Slipway
     assert [warning for warning in retry["warnings"] if "AWS::EC2::SecurityGroup" in warning]
     answer = await slipway.client.get(f"/clusters/{slipway.name}")
     assert (answer.status_code, answer.json()["code"]) == (404, "cluster_not_found")
+
+
+async def test_expired_credentials_cost_time_and_nothing_else(slipway: Slipway) -> None:
+    slipway.cloud.rules([{"api": "cloudformation:*", "status": 403, "code": "ExpiredToken"}])
+    operation = await slipway.change("POST", "/clusters", body(slipway))
+
+    async def told() -> list[str]:
+        events = (await slipway.get(f"/operations/{operation['id']}/events"))["items"]
+        return [event["message"] for event in events if event["type"] == "operation.waiting"]
+
+    deadline = time.monotonic() + 30
+    while not (messages := await told()):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    assert "credentials have expired: renew them" in messages[0]
+    slipway.cloud.rules([])
+    assert (await slipway.wait(operation))["status"] == "succeeded"
 
 
 async def test_aws_away_while_a_request_is_checked(slipway: Slipway) -> None:

@@ -11,7 +11,7 @@ from app.db.session import Database
 from app.engine import runner
 from app.engine.contract import Advance, Cancelled, Context, Done, Fail, NewEvent, Outcome, TransientError, Wait
 from app.engine.models import Operation
-from app.gateways.aws.errors import AccessDenied, Throttled
+from app.gateways.aws.errors import AccessDenied, CredentialsExpired, Throttled
 
 NOT_NOW = Failure("not_now", "Not now.", retryable=True)
 
@@ -135,6 +135,7 @@ async def test_a_create_that_is_done_as_it_is_superseded_ends_cancelled(bench: B
     [
         (TransientError(NOT_NOW, retry_after=0.01), "not_now"),
         (Throttled("Rate exceeded", code="Throttling", operation="cloudformation:ListStacks"), "throttled"),
+        (CredentialsExpired("expired", code="ExpiredToken", operation="eks:DescribeCluster"), "credentials_expired"),
         (TimeoutError(), "timed_out"),
     ],
 )
@@ -153,6 +154,9 @@ async def test_what_is_away_is_tried_again_until_the_limit(bench: Bench, error: 
     assert operation.error is not None
     assert code in operation.error["code"]
     assert operation.error["retryable"] is True
+    told = [event for event in await bench.events(operation_id) if event.type == "operation.waiting"]
+    assert [event.message.partition(" met: ")[0] for event in told] == ["Attempt 1 of 4", "Attempt 2 of 4"]
+    assert {event.data["code"] for event in told} == {operation.error["code"]}
 
 
 @pytest.mark.usefixtures("impatient")
