@@ -13,6 +13,7 @@ from typing import NoReturn
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from app.core.errors import InvalidError
 from app.core.failure import Failure
 from app.core.ids import new_id
 from app.core.logging import operation_id_var
@@ -189,11 +190,11 @@ class Engine:
             log.warning("the lease is lost, somebody else works on it")
             return None
         except AwsError as error:
-            if not error.retryable:
-                return Result(context, Fail(error.as_failure()))
-            return self._again(context, TRANSIENT_ATTEMPTS, error.as_failure(), None)
+            return self._refused(context, error)
         except TransientError as error:
             return self._again(context, TRANSIENT_ATTEMPTS, error.failure, error.retry_after)
+        except InvalidError as error:
+            return Result(context, Fail(_invalid(error)))
         except TimeoutError:
             failure = Failure("timed_out", f"{operation.phase} took longer than a lease.", retryable=True)
             return self._again(context, TRANSIENT_ATTEMPTS, failure, None)
@@ -205,6 +206,11 @@ class Engine:
         except Exception as error:
             return self._unforeseen(context, error)
         return Result(context, outcome)
+
+    def _refused(self, context: Context, error: AwsError) -> Result:
+        if not error.retryable:
+            return Result(context, Fail(error.as_failure()))
+        return self._again(context, TRANSIENT_ATTEMPTS, error.as_failure(), None)
 
     def _unforeseen(self, context: Context, error: BaseException) -> Result:
         operation = context.operation
@@ -344,6 +350,16 @@ def _dependency_failed(missing: dict[str, str]) -> Failure:
         f"{missing['operation_id']} was needed and did not succeed: {missing['message']}",
         hint=f"Read operation {missing['operation_id']}, put its cause right, then retry both.",
         retryable=True,
+    )
+
+
+def _invalid(error: InvalidError) -> Failure:
+    """Return the failure of what a request's own checks could not see yet."""
+    places = "; ".join(f"{place.pointer or 'the whole'}: {place.detail}" for place in error.errors)
+    return Failure(
+        error.code,
+        f"{error.message} {places}".strip(),
+        hint="Correct the resource with a PATCH (a new one: delete it and ask again).",
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 from integration.engine.conftest import KIND, Bench, Scripted
 from sqlalchemy import text
 
+from app.core.errors import FieldError, InvalidError
 from app.core.failure import Failure
 from app.db.session import Database
 from app.engine import runner
@@ -191,6 +192,22 @@ async def test_a_refusal_by_aws_ends_it_at_once(bench: Bench) -> None:
     assert operation.status == "failed"
     assert operation.error is not None
     assert operation.error["cause"]["aws_code"] == "AccessDenied"
+
+
+async def test_what_turns_out_invalid_ends_it_with_its_places(bench: Bench) -> None:
+    async def act(_context: Context) -> Outcome:
+        places = [FieldError("/network/cidr", "overlaps /16 of the peer"), FieldError("", "is too large")]
+        raise InvalidError("The spec cannot be carried out.", places)
+
+    operation_id = await bench.begin()
+    async with bench.running(act):
+        [operation] = await bench.ended(operation_id)
+    assert (operation.status, operation.dead_letter, operation.attempts) == ("failed", False, 0)
+    assert operation.error is not None
+    assert operation.error["code"] == "invalid"
+    assert operation.error["message"] == (
+        "The spec cannot be carried out. /network/cidr: overlaps /16 of the peer; the whole: is too large"
+    )
 
 
 async def _cancelled_elsewhere(_context: Context) -> Outcome:
