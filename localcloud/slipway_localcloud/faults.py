@@ -24,9 +24,14 @@ _MESSAGES = {
 }
 
 
+def message_of(code: str) -> str:
+    """What AWS says with an error code, if the rule doesn't say it."""
+    return _MESSAGES.get(code, f"{code} (by a rule of the local cloud)")
+
+
 def response(service: str, fault: ApiFault) -> Response:
     """The answer to a call that meets the fault."""
-    message = fault.message or _MESSAGES.get(fault.code, f"{fault.code} (by a rule of the local cloud)")
+    message = fault.message or message_of(fault.code)
     request_id = str(uuid.uuid4())
     if service == "ec2":
         body = (

@@ -55,7 +55,7 @@ class Gateway:
         service = service_of(headers, query)
         if not service and distribution.is_registry(path):
             body, _ = await _read(receive)
-            await _reply(send, distribution.handle(scope["method"], path, headers, query, body), scope["method"])
+            await _reply(send, _registry(scope["method"], path, headers, query, body), scope["method"])
             return
         if not service:
             await self._upstream.app(scope, receive, send)
@@ -68,6 +68,16 @@ class Gateway:
             await _reply(send, faults.response(service, fault))
             return
         await self._upstream.app(scope, replay, send)
+
+
+def _registry(method: str, path: str, headers: dict[str, str], query: str, body: bytes) -> control.Response:
+    """The answer to a call of the registry protocol, which is counted and refused like all others."""
+    name = distribution.operation_of(method, path)
+    CALLS[name] += 1
+    fault = RULES.for_call(name)
+    if fault:
+        return distribution.refusal(fault.status, fault.code, fault.message or faults.message_of(fault.code))
+    return distribution.handle(method, path, headers, query, body)
 
 
 async def _read(receive: Receive) -> tuple[bytes, Receive]:

@@ -76,7 +76,7 @@ def test_blobs_are_pushed_whole_or_in_chunks(registry: Registry, name: str) -> N
     assert (gap.status, gap.headers["Range"]) == (416, "0-3999")
     assert registry.call("GET", location).status == 204
     registry.call("PATCH", location, data[4000:9000], Content_Range="4000-8999")
-    wrong = registry.call("PUT", f"{location}?digest={digest_of(b'x')}")
+    wrong = registry.call("PUT", f"{location}?digest={digest_of(b'x')}", b"not the rest")
     assert (wrong.status, wrong.error.partition(":")[0]) == (400, "DIGEST_INVALID")
     done = registry.call("PUT", f"{location}?digest={digest}", data[9000:])
     assert (done.status, done.headers["Docker-Content-Digest"]) == (201, digest)
@@ -227,22 +227,51 @@ def test_another_account_needs_the_repository_s_leave(cloud: Cloud, registry: Re
     assert found["images"][0]["imageId"] == {"imageDigest": digest, "imageTag": "1.0"}
 
 
-def test_policies_of_the_caller_count_too(cloud: Cloud, name: str) -> None:
-    """A user who may only read can't push."""
+@pytest.fixture
+def user(cloud: Cloud) -> Any:
+    """Gives tokens of a user who may do what he is given leave for; deleted afterwards."""
     iam = cloud.client("iam")
-    iam.create_user(UserName="reader")
-    statement = {"Effect": "Allow", "Action": ["ecr:Get*", "ecr:ListImages"], "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    iam.put_user_policy(UserName="reader", PolicyName="read", PolicyDocument=document)
-    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    iam.create_user(UserName="ecr-user")
+    key = iam.create_access_key(UserName="ecr-user")["AccessKey"]
     keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
-    reader = Registry(cloud, cloud.client("ecr", **keys))
+
+    def allow(*actions: str) -> Registry:
+        statement = {"Effect": "Allow", "Action": ["ecr:GetAuthorizationToken", *actions], "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam.put_user_policy(UserName="ecr-user", PolicyName="ecr", PolicyDocument=document)
+        return Registry(cloud, cloud.client("ecr", **keys))
+
+    yield allow
+    iam.delete_access_key(UserName="ecr-user", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName="ecr-user", PolicyName="ecr")
+    iam.delete_user(UserName="ecr-user")
+
+
+def test_policies_of_the_caller_count_too(user: Any, name: str) -> None:
+    """Who may only read can't push; the permissions that ECR's guide gives for a push are enough for one."""
+    reader = user("ecr:ListImages", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
     assert reader.call("GET", f"/v2/{name}/tags/list").status == 200
     refused = reader.call("POST", f"/v2/{name}/blobs/uploads/", b"")
     assert refused.status == 403 and "no identity-based policy allows" in refused.error
-    iam.delete_access_key(UserName="reader", AccessKeyId=key["AccessKeyId"])
-    iam.delete_user_policy(UserName="reader", PolicyName="read")
-    iam.delete_user(UserName="reader")
+    pusher = user(
+        "ecr:CompleteLayerUpload", "ecr:UploadLayerPart", "ecr:InitiateLayerUpload",
+        "ecr:BatchCheckLayerAvailability", "ecr:PutImage", "ecr:BatchGetImage",
+    )  # fmt: skip
+    assert pusher.call("HEAD", f"/v2/{name}/blobs/{digest_of(b'absent')}").status == 404
+    digest = pusher.image(name, "1.0")
+    assert pusher.call("HEAD", f"/v2/{name}/manifests/1.0").headers["Docker-Content-Digest"] == digest
+    assert pusher.call("DELETE", f"/v2/{name}/manifests/{digest}").status == 403
+
+
+def test_rules_refuse_calls_of_the_protocol_too(cloud: Cloud, registry: Registry, name: str) -> None:
+    """By the name of the operation that a request stands for, in the form that clients parse."""
+    registry.image(name, "1.0")
+    cloud.control("DELETE", "calls")
+    cloud.rules({"api": "registry:BatchGetImage", "status": 429, "code": "ThrottlingException", "times": 1})
+    refused = registry.call("GET", f"/v2/{name}/manifests/1.0")
+    assert (refused.status, refused.error) == (429, "TOOMANYREQUESTS: Rate exceeded")
+    assert registry.call("HEAD", f"/v2/{name}/manifests/1.0").status == 200
+    assert cloud.control("GET", "calls")[1] == {"registry:BatchGetImage": 2}
 
 
 @pytest.mark.parametrize(

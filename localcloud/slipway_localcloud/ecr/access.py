@@ -47,12 +47,14 @@ def check(principal: Principal, action: str, registry: str, name: str) -> None:
     policy = ecr._repo_policies.get_scoped(registry, principal.region, name)
     result = iam_evaluator.combine_resource_policy(identity, context, policy, registry, limits=tuple(found.limits))
     if result.decision != "Allow":
-        kind = "an explicit deny" if result.decision == "Deny" else "no identity-based policy allows"
-        if result.decision != "Deny" and registry != principal.account:
-            kind = "no resource-based policy allows"
-        tail = "in a policy" if result.decision == "Deny" else f"the {action} action"
+        if result.decision == "Deny":
+            kind = "a resource" if result.resource_policy_arn else "an identity"
+            why = f"with an explicit deny in {kind}-based policy"
+        else:
+            kind = "identity" if registry == principal.account else "resource"
+            why = f"because no {kind}-based policy allows the {action} action"
         raise AwsError(
             "AccessDeniedException",
-            f"User: {found.arn} is not authorized to perform: {action} on resource: {arn} because {kind} {tail}",
+            f"User: {found.arn} is not authorized to perform: {action} on resource: {arn} {why}",
             service="Ecr",
         )

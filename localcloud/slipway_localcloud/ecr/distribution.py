@@ -16,8 +16,7 @@ from ministack.services import ecr
 
 from ..errors import AwsError
 from . import access, images, layers, tokens
-from .records import Record, contents_of, host, image, now, refuse
-from .replication import within
+from .records import Record, contents_of, host, image, now, refuse, within
 
 Response = tuple[int, dict[str, str], bytes]
 
@@ -49,6 +48,7 @@ _ERRORS = {
     "InvalidParameterException": (400, "MANIFEST_INVALID"),
     "UnsupportedException": (405, "UNSUPPORTED"),
 }
+_VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
 _PAGE = 1000
 
 
@@ -74,39 +74,52 @@ def is_registry(path: str) -> bool:
     return path == "/v2" or path.startswith("/v2/")
 
 
+def operation_of(method: str, path: str) -> str:
+    """What a request is called in rules and counts: the operation of ECR that it stands for."""
+    found, kind = _route(path)
+    entry = _entry(method, kind) if found else None
+    return f"registry:{entry[0]}" if entry else f"registry:{method} {path}"
+
+
+def _route(path: str) -> tuple[re.Match[str] | None, str]:
+    return next(((match, kind) for pattern, kind in _ROUTES if (match := pattern.fullmatch(path))), (None, ""))
+
+
 def handle(method: str, path: str, headers: dict[str, str], query: str, body: bytes) -> Response:
     """Answers a request to /v2/. HEAD has the headers of GET, and Content-Length with them."""
-    found = next(((match, kind) for pattern, kind in _ROUTES if (match := pattern.fullmatch(path))), None)
+    found, kind = _route(path)
     principal = tokens.read(headers.get("authorization", ""))
     if "authorization" not in headers:
         challenge = f'Basic realm="http://{host()}/",service="ecr.amazonaws.com"'
         return 401, {"WWW-Authenticate": challenge, "Content-Type": "text/plain"}, b"Not Authorized\n"
     if principal is None:
-        return _error(400, "DENIED", "Your Authorization Token is invalid.")
+        return refusal(400, "DENIED", "Your Authorization Token is invalid.")
     if not principal[1]:
-        return _error(403, "DENIED", "Your authorization token has expired. Reauthenticate and try again.")
+        return refusal(403, "DENIED", "Your authorization token has expired. Reauthenticate and try again.")
     if found is None:
-        return _error(404, "UNSUPPORTED", f"there is nothing at {path}")
-    groups = found[0].groupdict()
+        return refusal(404, "UNSUPPORTED", f"there is nothing at {path}")
+    groups = found.groupdict()
     call = Call(method, groups.get("name") or "", groups.get("reference") or "", headers, parse_qs(query), body)
     try:
-        return _operate(found[1], call, principal[0])
+        return _operate(kind, call, principal[0])
     except AwsError as error:
         status, code = _ERRORS.get(error.code, (403, "DENIED"))
-        return _error(status, code, error.message, call.answer)
+        return refusal(status, code, error.message, call.answer)
 
 
-def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+def refusal(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    """An error as the protocol writes it; AWS's codes for throttling have one of their own."""
+    code = "TOOMANYREQUESTS" if status == 429 or code.startswith("Throttling") else code
     body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
     return status, {**_VERSION, "Content-Type": "application/json", **(headers or {})}, body
 
 
-_VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
+def _entry(method: str, kind: str) -> tuple[str, Callable[[Call], tuple[int, bytes]]] | None:
+    return _OPERATIONS.get((method, kind)) or (_OPERATIONS.get(("GET", kind)) if method == "HEAD" else None)
 
 
 def _operate(kind: str, call: Call, principal: access.Principal) -> Response:
-    method = "GET" if call.method == "HEAD" else call.method
-    entry = _OPERATIONS.get((method, kind))
+    entry = _entry(call.method, kind)
     if entry is None:
         raise refuse("Unsupported", "The operation is unsupported.")
     action, operation = entry
@@ -124,16 +137,16 @@ def _owner(name: str, action: str, principal: access.Principal) -> str:
     if ecr._repositories.get_scoped(principal.account, principal.region, name) is None:
         keys = (key for key in ecr._repositories._data if key[1:] == (principal.region, name))
         accounts = sorted(account for account, _, _ in keys) or accounts
-    refusal: AwsError | None = None
+    refused: AwsError | None = None
     for account in accounts:
         try:
             access.check(principal, action, account, name)
         except AwsError as error:
-            refusal = refusal or error
+            refused = refused or error
         else:
             return account
-    assert refusal is not None
-    raise refusal
+    assert refused is not None
+    raise refused
 
 
 def _ping(call: Call) -> tuple[int, bytes]:
@@ -239,9 +252,15 @@ def _patch_upload(call: Call) -> tuple[int, bytes]:
 
 
 def _put_upload(call: Call) -> tuple[int, bytes]:
+    """The end of an upload, maybe with its last part. If the digest is wrong, the part counts as not sent."""
+    before = len(layers.upload_of(call.name, call.reference))
     if call.body:
         _append(call)
-    return _finish(call, call.reference, call.one("digest"))
+    try:
+        return _finish(call, call.reference, call.one("digest"))
+    except AwsError:
+        del layers.upload_of(call.name, call.reference)[before:]
+        raise
 
 
 def _finish(call: Call, upload: str, digest: str) -> tuple[int, bytes]:
@@ -276,4 +295,5 @@ _OPERATIONS: dict[tuple[str, str], tuple[str, Callable[[Call], tuple[int, bytes]
     ("PUT", "upload"): ("CompleteLayerUpload", _put_upload),
     ("DELETE", "upload"): ("UploadLayerPart", _cancel_upload),
     ("GET", "blob"): ("GetDownloadUrlForLayer", _get_blob),
+    ("HEAD", "blob"): ("BatchCheckLayerAvailability", _get_blob),
 }

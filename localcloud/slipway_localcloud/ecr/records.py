@@ -5,11 +5,19 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
+from ministack.core.responses import (
+    AccountRegionScopedDict,
+    get_account_id,
+    get_region,
+    set_request_account_id,
+    set_request_region,
+)
 from ministack.services import ecr
 
 from ..errors import AwsError
@@ -113,6 +121,19 @@ def registry() -> Registry:
         registries[""] = Registry()
     found: Registry = registries[""]
     return found
+
+
+@contextmanager
+def within(account: str, region: str) -> Iterator[None]:
+    """Works in the registry of another account or region."""
+    before = get_account_id(), get_region()
+    set_request_account_id(account)
+    set_request_region(region)
+    try:
+        yield
+    finally:
+        set_request_account_id(before[0])
+        set_request_region(before[1])
 
 
 def host() -> str:

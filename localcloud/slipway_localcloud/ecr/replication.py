@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 from ministack.core import iam_evaluator
-from ministack.core.responses import get_account_id, get_region, set_request_account_id, set_request_region
+from ministack.core.responses import get_account_id, get_region
 from ministack.services import ecr
 
-from .records import Image, Record, arn, contents, contents_of, image, invalid, registry
-
-
-@contextmanager
-def within(account: str, region: str) -> Iterator[None]:
-    """Works in the registry of another account or region."""
-    before = get_account_id(), get_region()
-    set_request_account_id(account)
-    set_request_region(region)
-    try:
-        yield
-    finally:
-        set_request_account_id(before[0])
-        set_request_region(before[1])
+from . import repositories
+from .records import Image, Record, arn, contents, contents_of, image, invalid, registry, within
 
 
 def configure(given: Record) -> Record:
@@ -75,8 +62,6 @@ def _permitted(origin: str, name: str) -> bool:
 
 
 def _copy(name: str, blobs: dict[str, bytes], pushed: Image) -> None:
-    from . import repositories
-
     if name not in ecr._repositories:
         repositories.create({"repositoryName": name})
     target = contents[name]

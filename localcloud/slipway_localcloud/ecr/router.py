@@ -10,7 +10,7 @@ from ministack.core.router import extract_access_key_id
 
 from ..errors import AwsError
 from . import access, images, layers, lifecycle, parameters, registries, replication, repositories, scans, tokens
-from .records import Record, host, registry
+from .records import Record, host, registry, within
 
 Response = tuple[int, dict[str, str], bytes]
 
@@ -105,7 +105,7 @@ def _answer(operation: str, body: Record, caller: access.Principal) -> Record:
     name = body.get("repositoryName", "")
     if owner != caller.account:
         access.check(caller, f"ecr:{operation}", owner, name or "*")
-    with replication.within(owner, caller.region):
+    with within(owner, caller.region):
         if operation in _REPOSITORY:
             return {"registryId": owner, "repositoryName": name, **_REPOSITORY[operation](name, body)}
         if operation in _REGISTRY:
