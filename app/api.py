@@ -10,11 +10,17 @@ from app.clusters.router import router as clusters_router
 from app.http import openapi
 from app.nodegroups.router import router as nodegroups_router
 from app.operations.router import router as operations_router
+from app.releases.router import router as releases_router
+from app.releases.router_credentials import router as chart_credentials_router
+from app.releases.router_live import router as live_releases_router
 from app.webhooks.router import router as webhooks_router
 
 ROUTERS: tuple[APIRouter, ...] = (
     clusters_router,
     nodegroups_router,
+    releases_router,
+    live_releases_router,
+    chart_credentials_router,
     operations_router,
     webhooks_router,
     probes.router,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from importlib.metadata import version
@@ -17,12 +18,16 @@ from app.api import document, include_routers
 from app.core.settings import Settings
 from app.db.session import Database
 from app.gateways.aws.clients import AwsClients
+from app.gateways.helm.client import Helm
+from app.gateways.helm.errors import BinaryUnusable
 from app.http import openapi, problems
 from app.http.middleware import RequestContext
 from app.operations.feed import Feed
 from app.webhooks.router import outgoing
 from app.wiring import Services, wire
 from app.worker import Worker
+
+log = logging.getLogger(__name__)
 
 DESCRIPTION = (
     "Builds and runs Amazon EKS clusters. Every change answers 202 with an operation, whose steps, events and cause "
@@ -82,6 +87,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     app.state.ledger = services.ledger
     app.state.clusters = services.clusters
     app.state.nodegroups = services.nodegroups
+    app.state.releases = services.releases
     app.state.webhooks = services.webhooks
     app.state.vault = services.vault
     app.state.feed = feed = Feed(database)
@@ -91,10 +97,12 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         stack.push_async_callback(clients.aclose)
+        stack.push_async_callback(services.charts.aclose)
         stack.push_async_callback(feed.aclose)
         await _bootstrap(access, settings)
         await stack.enter_async_context(_running(database.notifier.run(), "notifier"))
         await stack.enter_async_context(_running(_warm(clients), "warm"))
+        await stack.enter_async_context(_running(_find_helm(services.helm), "helm"))
         if app.state.with_worker:
             await stack.enter_async_context(_working(app, database, services))
         yield
@@ -116,6 +124,14 @@ async def _warm(clients: AwsClients) -> None:
     await clients.warm(("eks", "ec2", "cloudformation"))
     gc.collect()
     gc.freeze()
+
+
+async def _find_helm(helm: Helm) -> None:
+    """Find helm beside the first requests, and remove what killed processes left of theirs."""
+    try:
+        await helm.start()
+    except BinaryUnusable as error:
+        log.warning("no release can be installed: %s", error)
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,7 @@ from app.db.base import metadata
 from app.engine.models import Operation, OperationDependency, OperationEvent, PollerLease, StackWatch
 from app.http.models import IdempotencyKey
 from app.nodegroups.models import Nodegroup
+from app.releases.models import ChartCredential, Release, ReleaseRevision
 from app.webhooks.models import (
     CallbackSecret,
     Webhook,
@@ -21,6 +22,7 @@ __all__ = [
     "Addon",
     "ApiKey",
     "CallbackSecret",
+    "ChartCredential",
     "Cluster",
     "IdempotencyKey",
     "Nodegroup",
@@ -29,6 +31,8 @@ __all__ = [
     "OperationEvent",
     "PollerLease",
     "Project",
+    "Release",
+    "ReleaseRevision",
     "StackWatch",
     "Webhook",
     "WebhookAttempt",

@@ -27,7 +27,9 @@ from app.engine.contract import Reconciler
 from app.engine.models import Operation
 from app.gateways.aws.clients import AwsClients
 from app.gateways.aws.cloud import Cloud
+from app.gateways.helm.client import Helm
 from app.nodegroups import live as nodegroups_live
+from app.nodegroups import repository as nodegroup_rows
 from app.nodegroups import service as nodegroups
 from app.nodegroups.dependencies import NodegroupFeature
 from app.nodegroups.models import Nodegroup
@@ -35,8 +37,21 @@ from app.nodegroups.ports import ClusterView
 from app.nodegroups.reconcile import DeleteNodegroup, EnsureNodegroup
 from app.nodegroups.schemas import NodegroupSpec
 from app.nodegroups.service import NodegroupService
+from app.operations import repository as operations
 from app.operations.group import GroupReconciler
 from app.operations.service import GROUP_KIND, Ledger, Needs
+from app.releases.activity import Places
+from app.releases.charts import Charts
+from app.releases.credentials import CredentialService
+from app.releases.dependencies import ReleaseFeature
+from app.releases.install import EnsureRelease, RollbackRelease
+from app.releases.live import ChartChecks
+from app.releases.models import Release
+from app.releases.ports import ClusterView as ReleaseClusterView
+from app.releases.reader import ReleaseReader
+from app.releases.reconcile import Tools
+from app.releases.remove import DeleteRelease, TestRelease
+from app.releases.service import ReleaseService
 from app.webhooks.outbox import Outbox
 from app.webhooks.service import WebhookService
 
@@ -113,10 +128,37 @@ class NodegroupDirectory:
         return await self._service.delete_with_cluster(session, caller, cluster_id, parent_id=parent_id)
 
 
+class ReleaseClusters:
+    """Clusters, as releases ask for them."""
+
+    async def get(self, session: AsyncSession, project_id: str, reference: str) -> ReleaseClusterView:
+        """Return a cluster of the project by id or name."""
+        return _release_view(await clusters.get(session, project_id, reference))
+
+    async def by_id(self, session: AsyncSession, cluster_id: str) -> ReleaseClusterView:
+        """Return a cluster by its id, also a deleted one."""
+        return _release_view(await clusters.by_id(session, cluster_id))
+
+    async def needs(self, session: AsyncSession, cluster: ReleaseClusterView) -> list[Needs]:
+        """Return what is at work on a cluster, its node groups and addons: the first two must be created first."""
+        rows = [cluster.id]
+        rows += [group.id for group in await nodegroup_rows.of_cluster(session, cluster.id)]
+        rows += [addon.id for addon in await clusters.addons_of(session, [cluster.id])]
+        return [
+            Needs(live.id, "success" if live.kind in ("cluster.create", "nodegroup.create") else "end")
+            for live in await operations.live_of_many(session, rows)
+        ]
+
+
 class TagDirectory:
     """The tags of every kind of resource, as webhooks ask for them."""
 
-    tables: Mapping[str, type[ResourceColumns]] = {"cluster": Cluster, "nodegroup": Nodegroup, "addon": Addon}
+    tables: Mapping[str, type[ResourceColumns]] = {
+        "cluster": Cluster,
+        "nodegroup": Nodegroup,
+        "addon": Addon,
+        "release": Release,
+    }
 
     async def of(self, session: AsyncSession, resource_type: str, resource_id: str) -> dict[str, str]:
         """Return the tags of a resource, also of a deleted one."""
@@ -142,6 +184,20 @@ def _view(cluster: Cluster) -> ClusterView:
     )
 
 
+def _release_view(cluster: Cluster) -> ReleaseClusterView:
+    return ReleaseClusterView(
+        id=cluster.id,
+        name=cluster.name,
+        project_id=cluster.project_id,
+        account_id=cluster.account_id,
+        region=cluster.region,
+        phase=cluster.phase,
+        version=cluster.spec["version"],
+        endpoint=cluster.outputs.get("endpoint") or "",
+        certificate_authority=cluster.outputs.get("certificate_authority") or "",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything that roots hand to routes and to the engine."""
@@ -150,6 +206,9 @@ class Services:
     clouds: AccountClouds
     clusters: ClusterFeature
     nodegroups: NodegroupFeature
+    releases: ReleaseFeature
+    helm: Helm
+    charts: Charts
     vault: Vault
     outbox: Outbox
     webhooks: WebhookService
@@ -173,12 +232,30 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
     ledger.register("nodegroup", nodegroup_service)
     ledger.register("addon", addon_service)
     ensure_nodegroup = EnsureNodegroup(database, clouds, cluster_directory)
+    helm = Helm(settings.helm, rules=Rules.of(settings), max_changes=settings.helm_max_changes)
+    charts = Charts(helm, database, vault, None)
+    release_clusters = ReleaseClusters()
+    release_service = ReleaseService(ledger, release_clusters, None, vault)
+    ledger.register("release", release_service)
+    places = Places(settings.helm_max_changes, settings.helm_max_per_cluster)
+    release_tools = Tools(database, clouds, release_clusters, release_service, helm, charts, places)
+    ensure_release = EnsureRelease(release_tools)
     addon_reconciler = AddonReconciler(database, clouds, nodegroup_directory)
     return Services(
         ledger=ledger,
         clouds=clouds,
         clusters=ClusterFeature(cluster_service, ledger, account_directory, nodegroup_directory, clouds, LiveChecks()),
         nodegroups=NodegroupFeature(nodegroup_service, ledger, cluster_directory, clouds),
+        releases=ReleaseFeature(
+            release_service,
+            ledger,
+            release_clusters,
+            ChartChecks(helm, charts, Rules.of(settings)),
+            ReleaseReader(clouds, helm, charts),
+            CredentialService(vault),
+        ),
+        helm=helm,
+        charts=charts,
         vault=vault,
         outbox=outbox,
         webhooks=WebhookService(vault, Rules.of(settings), outbox, database.notifier),
@@ -190,6 +267,11 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
             "nodegroup.create": ensure_nodegroup,
             "nodegroup.update": ensure_nodegroup,
             "nodegroup.delete": DeleteNodegroup(database, clouds, cluster_directory),
+            "release.create": ensure_release,
+            "release.update": ensure_release,
+            "release.rollback": RollbackRelease(release_tools),
+            "release.test": TestRelease(release_tools),
+            "release.delete": DeleteRelease(release_tools),
             "addon.create": addon_reconciler,
             "addon.update": addon_reconciler,
             "addon.delete": addon_reconciler,

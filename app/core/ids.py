@@ -4,7 +4,7 @@ import re
 
 from ulid import ULID
 
-ID_PATTERN = re.compile(r"^(clu|ng|add|reg|rel|whk|dlv|evt|op|acc|prj|key|req)_[0-9a-z]{26}$")
+ID_PATTERN = re.compile(r"^(clu|ng|add|reg|rel|cred|whk|dlv|evt|op|acc|prj|key|req)_[0-9a-z]{26}$")
 
 
 _MILLISECOND = 1 << 80

@@ -38,6 +38,10 @@ class Settings(BaseSettings):
     webhook_max_inflight: int = Field(default=400, ge=1, description="Deliveries at once in one process.")
     webhook_max_per_endpoint: int = Field(default=8, ge=1, description="Deliveries at once to one endpoint.")
 
+    helm: Path | None = Field(default=None, description="The helm 4 binary; else the one on PATH.")
+    helm_max_changes: int = Field(default=20, ge=1, description="Helm processes that change releases, of one process.")
+    helm_max_per_cluster: int = Field(default=10, ge=1, description="Of those, on one cluster.")
+
     allow_http: bool = False
     allow_private_addresses: bool = False
 

@@ -86,10 +86,12 @@ class Context:
 
     Attributes:
         operation: The row as it was claimed. Read it; what is to be kept goes into the fields below.
-        data: Scratch of the operation, a JSON object, written with the result and by `intend`.
+        data: Scratch of the operation, a JSON object.
         steps: Ordered steps (`name`, `status`, `started_at`, `finished_at`); times are filled in when written.
-        warnings: What the caller should know though it did not fail; written with the result and by `intend`.
-        events: Written with the result.
+        warnings: What the caller should know though it did not fail.
+        events: What happened.
+
+    All of it is written with the result, and by `intend` before that: so a long activity tells how far it is.
     """
 
     operation: Operation
@@ -105,7 +107,7 @@ class Context:
         return self.operation.phase
 
     async def intend(self, **data: Any) -> None:
-        """Write down what is about to be done, before it is done.
+        """Write down what is about to be done, before it is done, and all else that the context holds.
 
         Raises:
             LeaseLostError: the operation belongs to somebody else; do nothing.
@@ -123,6 +125,17 @@ class Context:
             if step["status"] in ("pending", "running"):
                 step["status"] = "succeeded" if step["status"] == "running" else "skipped"
         raise KeyError(f"{self.operation.kind} has no step {name}")
+
+    def step_ended(self, name: str, status: str) -> None:
+        """End the step `name` before the operation does: it failed, and what is done about that is a step of its own.
+
+        Args:
+            name: Of the step.
+            status: `succeeded`, `failed` or `cancelled`.
+        """
+        for step in self.steps:
+            if step["name"] == name:
+                step["status"] = status
 
     def warn(self, message: str) -> None:
         """Add a warning once."""

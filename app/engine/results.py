@@ -14,7 +14,15 @@ from sqlmodel import col
 from app.core.failure import Failure
 from app.db.notify import EVENTS, OPERATIONS, Notifier
 from app.db.types import utcnow
-from app.engine.claims import event_values, hand_back, is_postgresql, order_events, wake_waiting_for
+from app.engine.claims import (
+    event_values,
+    fenced_update,
+    hand_back,
+    is_leased,
+    is_postgresql,
+    order_events,
+    wake_waiting_for,
+)
 from app.engine.contract import (
     Advance,
     Cancelled,
@@ -71,6 +79,25 @@ class ResultWriter:
         if isinstance(result.outcome, Advance | Wait):
             return await self._carry_on(session, result, result.outcome, now)
         return await self._end(session, result, now)
+
+    async def keep(self, session: AsyncSession, context: Context) -> list[dict[str, Any]] | None:
+        """Write what a call knows before it ends: data, warnings, steps and events. Fenced, and only under the lease.
+
+        Returns:
+            The steps with their times, which count once the transaction is committed; None if the lease is lost.
+        """
+        operation = context.operation
+        steps, events = context.steps, list(context.events)
+        values: dict[str, Any] = {"data": context.data, "warnings": context.warnings}
+        if events or steps != operation.steps:
+            now: datetime = (await session.execute(select(utcnow()))).scalar_one()
+            values["steps"] = steps = _timed(steps, now)
+            events += _moved(operation.steps, steps)
+        if not await fenced_update(session, operation, is_leased(), **values):
+            return None
+        if events:
+            await self._record(session, Operation(**{**operation.model_dump(), "steps": steps}), events, now)
+        return steps
 
     async def _carry_on(self, session: AsyncSession, result: Result, outcome: Advance | Wait, now: datetime) -> bool:
         operation, context = result.operation, result.context

@@ -290,12 +290,13 @@ class Engine:
         return Result(context, Wait(retry_after or backoff(attempts)), attempts=attempts)
 
     async def _persist(self, context: Context) -> None:
+        told = len(context.events)
         async with self._database.write() as session:
-            written = await claims.fenced_update(
-                session, context.operation, claims.is_leased(), data=context.data, warnings=context.warnings
-            )
-        if not written:
+            steps = await self._writer.keep(session, context)
+        if steps is None:
             raise LeaseLostError
+        context.operation.steps, context.steps = copy.deepcopy(steps), steps
+        del context.events[:told]
 
     async def _flush(self) -> None:
         batch = list(self._results)

@@ -52,15 +52,25 @@ def check_unchanged(seen: ResourceColumns, locked: ResourceColumns) -> None:
         raise ChangedMeanwhileError(f"{locked.name!r} changed while the request was being checked; send it again.")
 
 
-def settle(row: ResourceColumns, operation: Operation, ending: Ending, *, usable: bool) -> None:
+def settle(
+    row: ResourceColumns, operation: Operation, ending: Ending, *, usable: bool, verb: Verb | None = None
+) -> None:
     """Bring a resource's row into line with the end of an operation on it.
 
     From the operation: `input.generation` is what was applied; `data.outputs` and `data.facts` are what was found.
     A create that was superseded by a delete leaves the row to that delete.
+
+    Args:
+        row: The resource.
+        operation: What has ended.
+        ending: How.
+        usable: Whether the resource served when the operation was begun.
+        verb: What the operation is to the resource, if its kind does not end in that.
     """
     if operation.superseded:
         return
-    verb: Verb = operation.kind.rsplit(".", 1)[1]  # type: ignore[assignment]  # kinds end in a verb
+    verb = verb or operation.kind.rsplit(".", 1)[1]  # type: ignore[assignment]  # kinds end in a verb
+    assert verb is not None  # noqa: S101 - a kind has a verb
     at = operation.finished_at
     assert at is not None  # noqa: S101 - the engine settles what has ended
     row.outputs = {**row.outputs, **operation.data.get("outputs", {})}

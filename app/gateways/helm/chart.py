@@ -102,6 +102,7 @@ class Chart:
         schema: values.schema.json, if the chart has one.
         default_values: values.yaml as it is written.
         external_schema: Whether a schema in it refers to something outside, which is then not asked for.
+        has_schema: Whether it or a subchart has a schema that values are checked against.
     """
 
     path: Path
@@ -116,6 +117,7 @@ class Chart:
     schema: Mapping[str, Any] | None = field(default=None, repr=False)
     default_values: str = field(default="", repr=False)
     external_schema: bool = False
+    has_schema: bool = False
 
 
 _METASCHEMAS = ("http://json-schema.org/draft-", "https://json-schema.org/draft-", "https://json-schema.org/draft/")
@@ -164,6 +166,7 @@ def read_chart(path: Path, digest: str, limits: ChartLimits) -> Chart:
         schema=schema if isinstance(schema, dict) else None,
         default_values=files.get("values.yaml", b"").decode(errors="replace"),
         external_schema=reader.external_schema,
+        has_schema=reader.has_schema,
     )
 
 
@@ -175,6 +178,7 @@ class _ArchiveReader:
         self._bytes = limits.unpacked_bytes
         self._files = limits.files
         self.external_schema = False
+        self.has_schema = False
 
     def files(self, archive: BinaryIO, depth: int) -> Iterator[tuple[str, bytes]]:
         """Yield the chart's own files that are of use, by their names."""
@@ -211,6 +215,7 @@ class _ArchiveReader:
             self._nested(content, depth)
             return
         if parts[-1] == "values.schema.json":
+            self.has_schema = True
             self.external_schema |= refers_outside(_json(content))
         if len(parts) == 2:
             yield parts[-1], content

@@ -11,7 +11,15 @@ from typing import Any, Literal
 
 from app.gateways.helm.chart import Chart
 from app.gateways.helm.client import Helm
-from app.gateways.helm.errors import HelmError, HookFailed, OutputTooLarge, ReleaseNotFound, TestFailed, WaitTimeout
+from app.gateways.helm.errors import (
+    HelmError,
+    HookFailed,
+    OutputTooLarge,
+    ReleaseNotFound,
+    TestFailed,
+    WaitTimeout,
+    WorkloadFailed,
+)
 from app.gateways.helm.process import Finished
 from app.gateways.helm.progress import Progress
 from app.gateways.helm.release import Hook, Release, Revision, first_json, release_of, revision_of
@@ -203,14 +211,11 @@ class Releases:
         """
         change = Change(timeout_seconds=timeout_seconds, tell=tell)
         timeout = f"{max(1, round(timeout_seconds * 1000))}ms"
-        arguments = ["test", name, "--timeout", timeout, "--output", "json"]
         try:
-            finished = await self._change(arguments, namespace, change)
-        except (HookFailed, WaitTimeout, TestFailed) as error:
+            await self._change(["test", name, "--timeout", timeout], namespace, change)
+        except (HookFailed, WaitTimeout, WorkloadFailed) as error:
             return TestRun(await self._tests(name, namespace), TestFailed(error.message, exit_code=error.exit_code))
-        if finished.truncated:
-            return TestRun(await self._tests(name, namespace))
-        return TestRun(tuple(hook for hook in release_of(first_json(finished.stdout)).hooks if hook.is_test))
+        return TestRun(await self._tests(name, namespace))
 
     async def get(self, name: str, *, namespace: str, revision: int | None = None) -> Release:
         """Return a release with its values, manifest, notes and hooks.

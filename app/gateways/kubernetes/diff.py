@@ -56,16 +56,16 @@ class ObjectChange:
 
 
 async def diff(
-    kubernetes: Kubernetes, wanted: Sequence[Json], present: Sequence[Json], *, namespace: str, manager: str = HELM
+    kubernetes: Kubernetes, wanted: Sequence[Json], present: Sequence[Json], *, namespace: str, release: str
 ) -> list[ObjectChange]:
-    """Return what applying `wanted` would change, objects without a change too; in its order, deletions last.
+    """Return what helm would change by applying `wanted`, objects without a change too; in its order, deletions last.
 
     Args:
         kubernetes: The cluster.
         wanted: Objects of the new manifest.
         present: Objects of the manifest that is installed; those that aren't wanted any more would be deleted.
         namespace: Of the release.
-        manager: Whose fields they are.
+        release: Its name, which helm writes on every object.
 
     Raises:
         KubernetesError: The cluster can't be asked; what it says of one object is in the result instead.
@@ -74,7 +74,7 @@ async def diff(
 
     async def one(item: Json) -> ObjectChange:
         async with turn:
-            return await _change(kubernetes, item, namespace, manager)
+            return await _change(kubernetes, _as_helms(item, release, namespace), namespace)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(item)) for item in wanted]
@@ -105,14 +105,23 @@ def field_changes(before: Json, after: Json) -> tuple[FieldChange, ...]:
     return tuple(found)
 
 
-async def _change(kubernetes: Kubernetes, item: Json, namespace: str, manager: str) -> ObjectChange:
+def _as_helms(item: Json, release: str, namespace: str) -> dict[str, Any]:
+    """Return an object as helm applies it (pkg/action/validate.go, setMetadataVisitor)."""
+    metadata = dict(mapping(item.get("metadata")))
+    owner = {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace}
+    metadata["labels"] = {**mapping(metadata.get("labels")), "app.kubernetes.io/managed-by": "Helm"}
+    metadata["annotations"] = {**mapping(metadata.get("annotations")), **owner}
+    return {**item, "metadata": metadata}
+
+
+async def _change(kubernetes: Kubernetes, item: Json, namespace: str) -> ObjectChange:
     ref = await _placed(kubernetes, ref_of(item), namespace)
     try:
         live = await kubernetes.get(ref)
         body = {**item, "metadata": {**mapping(item.get("metadata"))}}
         if ref.namespace:
             body["metadata"]["namespace"] = ref.namespace
-        merged = await kubernetes.apply(body, manager=manager, force=True, dry_run=True)
+        merged = await kubernetes.apply(body, manager=HELM, force=True, dry_run=True)
     except KindNotAvailable as error:
         return ObjectChange(ref, "create", message=error.message)
     except NotFound as error:  # the namespace isn't there yet

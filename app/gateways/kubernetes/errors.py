@@ -134,4 +134,6 @@ def error_for(status: int, message: str, *, reason: str, call: str) -> Kubernete
     kind = _BY_STATUS.get(status, Unreachable if status >= 500 else KubernetesError)
     if reason == "AlreadyExists":
         kind = AlreadyExists
+    if "failed to create typed patch object" in message:
+        kind = Invalid  # it answers 500 to an object that doesn't fit its own schema
     return kind(message, call=call, status=status, reason=reason)

@@ -52,17 +52,17 @@ def _rule(code: str, hint: str, *reasons: str, says: str | None = None) -> Rule:
 
 _IMAGES = (
     _rule(
-        "image_not_found",
-        "The registry has no such image or tag: check both, and the architecture of the nodes.",
-        says=r"manifest (?:for \S+ )?(?:unknown|not found)|not found: manifest|no such image|repository does not exist"
-        r"|failed to resolve reference [^:]+:?\S*: \S+: not found|no match for platform in manifest|name unknown",
-    ),
-    _rule(
         "image_denied",
         "The nodes may not pull the image: for ECR give the node role AmazonEC2ContainerRegistryPullOnly and the "
         "repository's policy the account; for other registries set imagePullSecrets.",
         says=r"pull access denied|authorization failed|no basic auth credentials|(?:pull|resolve|image).{0,200}"
         r"(?:401 Unauthorized|403 Forbidden|unauthorized|authentication required)",
+    ),
+    _rule(
+        "image_not_found",
+        "The registry has no such image or tag: check both, and the architecture of the nodes.",
+        says=r"manifest (?:for \S+ )?(?:unknown|not found)|not found: manifest|no such image|repository does not exist"
+        r"|failed to resolve reference [^:]+:?\S*: \S+: not found|no match for platform in manifest|name unknown",
     ),
     _rule(
         "image_rate_limited",

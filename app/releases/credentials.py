@@ -1,0 +1,67 @@
+"""The use cases of chart credentials: store, change, forget. Transactions are the caller's; no network."""
+
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.caller import Caller
+from app.core.crypto import Vault
+from app.core.ids import new_id
+from app.core.merge_patch import merge_patch
+from app.core.validation import validate
+from app.releases import repository
+from app.releases.errors import CredentialExistsError
+from app.releases.models import ChartCredential
+from app.releases.schemas_credentials import ChartCredentialPatch, ChartCredentialSpec
+
+
+class CredentialService:
+    """Keeps what opens chart repositories and registries, encrypted."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    async def create(self, session: AsyncSession, caller: Caller, spec: ChartCredentialSpec) -> ChartCredential:
+        """Store a credential.
+
+        Raises:
+            CredentialExistsError: the project has one for the host.
+        """
+        known = await repository.credential_for(session, caller.project_id, spec.host)
+        if known is not None:
+            raise CredentialExistsError(f"There is a credential for {spec.host}.", credential_id=known.id)
+        row = ChartCredential(
+            id=new_id("cred"),
+            project_id=caller.project_id,
+            host=spec.host,
+            username=spec.username,
+            sealed_password=self._vault.encrypt(spec.password),
+        )
+        session.add(row)
+        try:
+            await session.flush()
+        except IntegrityError as error:
+            raise CredentialExistsError(f"There is a credential for {spec.host}.") from error
+        await session.refresh(row)  # the database fills in times
+        return row
+
+    async def update(self, session: AsyncSession, row: ChartCredential, patch: dict[str, Any]) -> ChartCredential:
+        """Apply a merge patch of user name and password.
+
+        Raises:
+            InvalidError: the result is not valid.
+        """
+        spec = validate(ChartCredentialPatch, merge_patch({"username": row.username}, patch))
+        row.username = spec.username
+        if spec.password is not None:
+            row.sealed_password = self._vault.encrypt(spec.password)
+        row.generation += 1
+        await session.flush()
+        await session.refresh(row)
+        return row
+
+    async def delete(self, session: AsyncSession, row: ChartCredential) -> None:
+        """Forget a credential; what was fetched with it stays installed."""
+        await session.delete(row)
+        await session.flush()

@@ -1,0 +1,133 @@
+"""What the routes of releases need: the services that a root wired, and a release's full answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Query, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.caller import Caller
+from app.operations.schemas import Condition
+from app.operations.service import Ledger
+from app.releases import repository
+from app.releases.credentials import CredentialService
+from app.releases.live import ChartChecks
+from app.releases.models import ChartCredential, Release
+from app.releases.ports import Clusters, ClusterView
+from app.releases.reader import ReleaseReader
+from app.releases.schemas import AccessOut, ReleaseOut, ReleaseOutputs, ReleaseSpec, ReleaseStatus, TestOut
+from app.releases.schemas_credentials import ChartCredentialOut
+from app.releases.service import ReleaseService
+from app.releases.values import redacted
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFeature:
+    """All that the routes use."""
+
+    service: ReleaseService
+    ledger: Ledger
+    clusters: Clusters
+    live: ChartChecks
+    reader: ReleaseReader
+    credentials: CredentialService
+
+
+def get_feature(request: Request) -> ReleaseFeature:
+    """Return what the root wired."""
+    feature: ReleaseFeature = request.app.state.releases
+    return feature
+
+
+FeatureDep = Annotated[ReleaseFeature, Depends(get_feature)]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a release is looked for; None is everywhere."""
+
+    cluster: str | None
+    namespace: str | None
+
+
+async def place_of(
+    cluster: Annotated[str | None, Query(description="Id or name of the cluster.")] = None,
+    namespace: Annotated[str | None, Query(description="Name of the namespace.")] = None,
+) -> Place:
+    """Return what the query says."""
+    return Place(cluster, namespace)
+
+
+PlaceDep = Annotated[Place, Depends(place_of)]
+
+
+async def find(
+    session: AsyncSession,
+    feature: ReleaseFeature,
+    caller: Caller,
+    reference: str,
+    place: Place,
+    *,
+    lock: bool = False,
+) -> Release:
+    """Return the release that a path and its query name.
+
+    Raises:
+        SlipwayError: there is none, or more than one.
+    """
+    cluster = await feature.clusters.get(session, caller.project_id, place.cluster) if place.cluster else None
+    return await repository.get(
+        session,
+        caller.project_id,
+        reference,
+        cluster_id=cluster.id if cluster else None,
+        namespace=place.namespace,
+        lock=lock,
+    )
+
+
+async def find_with_cluster(
+    session: AsyncSession, feature: ReleaseFeature, caller: Caller, reference: str, place: Place
+) -> tuple[Release, ClusterView]:
+    """Return the release that a path and its query name, and its cluster.
+
+    Raises:
+        SlipwayError: there is none, or more than one.
+    """
+    row = await find(session, feature, caller, reference, place)
+    return row, await feature.clusters.by_id(session, row.cluster_id)
+
+
+def releases_out(feature: ReleaseFeature, releases: Sequence[Release]) -> list[ReleaseOut]:
+    """Return what callers see of releases, as they were seen last."""
+    return [release_out(feature, release, release.facts.get("access")) for release in releases]
+
+
+def release_out(feature: ReleaseFeature, release: Release, access: dict[str, Any] | None) -> ReleaseOut:
+    """Return what callers see of a release."""
+    values = redacted(feature.service.values(release))
+    return ReleaseOut(
+        id=release.id,
+        name=release.name,
+        namespace=release.namespace,
+        cluster_id=release.cluster_id,
+        spec=ReleaseSpec.model_validate({**release.spec, "values": values}),
+        status=ReleaseStatus(
+            phase=release.phase,
+            conditions=[Condition.model_validate(condition) for condition in release.conditions],
+            outputs=ReleaseOutputs.model_validate(release.outputs),
+            observed_generation=release.observed_generation,
+            access=AccessOut.model_validate(access) if access else None,
+            tests=[TestOut.model_validate(test) for test in release.facts.get("tests", ())],
+        ),
+        generation=release.generation,
+        created_at=release.created_at,
+        updated_at=release.updated_at,
+        deleted_at=release.deleted_at,
+    )
+
+
+def credential_out(row: ChartCredential) -> ChartCredentialOut:
+    """Return what callers see of a credential; never its password."""
+    return ChartCredentialOut.model_validate(row, from_attributes=True)

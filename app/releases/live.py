@@ -1,0 +1,85 @@
+"""What a request must ask of a chart's source before its transaction begins: mistakes that are better heard at once."""
+
+import asyncio
+from typing import Any
+
+from app.core.outbound import Rules, destination
+from app.gateways.helm import errors as helm
+from app.gateways.helm.chart import Chart
+from app.gateways.helm.client import Helm
+from app.releases.charts import Charts, Pinned
+from app.releases.errors import chart_problem
+from app.releases.ports import ClusterView
+from app.releases.schemas import ChartSpec, ReleaseSpec
+
+CHECK_SECONDS = 25.0
+"""How long a chart's source may take while a caller waits."""
+
+
+class ChartChecks:
+    """Looks at charts, and at values for them, without a cluster."""
+
+    def __init__(self, helm: Helm, charts: Charts, rules: Rules) -> None:
+        self._helm = helm
+        self._charts = charts
+        self._rules = rules
+
+    async def check(
+        self,
+        spec: ReleaseSpec,
+        values: dict[str, Any],
+        cluster: ClusterView,
+        *,
+        registry_id: str | None = None,
+        pin: Pinned | None = None,
+        pointer: str = "",
+    ) -> Pinned:
+        """Fetch the chart, and check the values against its schemas and the cluster's version against the chart.
+
+        A template that fails is not refused here: it may find in the cluster what it misses here (`lookup`,
+        `Capabilities`). The operation fails with it before anything is installed.
+
+        Args:
+            spec: What is asked for.
+            values: Its values, `set` in them.
+            cluster: Where to.
+            registry_id: The registry that the chart's `registry` stands for.
+            pin: Which chart it must be, if that is settled.
+            pointer: Where the spec stands in the request: `""`, or `/releases/0`.
+
+        Raises:
+            InvalidError: the chart cannot be had or used, or the values do not fit, with pointers.
+            HelmUnusableError: there is no helm.
+            AwsError: a registry's credentials could not be had.
+        """
+        self._check_urls(spec.chart, pointer)
+        try:
+            async with (
+                asyncio.timeout(CHECK_SECONDS),
+                self._charts.fetch(cluster.project_id, spec.chart, registry_id=registry_id, pin=pin) as chart,
+            ):
+                await self._render(chart, spec, values, cluster)
+                return Pinned.of(chart, spec.chart)
+        except helm.HelmError as error:
+            raise chart_problem(error, pointer) from error
+        except TimeoutError as error:
+            late = helm.RepositoryUnreachable(f"The chart's source did not give it within {CHECK_SECONDS:.0f} s.")
+            raise chart_problem(late, pointer) from error
+
+    def _check_urls(self, chart: ChartSpec, pointer: str) -> None:
+        if chart.repository is not None:
+            destination(chart.repository, self._rules, pointer=f"{pointer}/chart/repository")
+        if chart.oci is not None:
+            destination("https" + chart.oci.removeprefix("oci"), self._rules, pointer=f"{pointer}/chart/oci")
+
+    async def _render(self, chart: Chart, spec: ReleaseSpec, values: dict[str, Any], cluster: ClusterView) -> None:
+        if not chart.has_schema and not chart.kube_version:
+            return
+        try:
+            await self._helm.template(
+                spec.name, chart, values, namespace=spec.namespace, kube_version=cluster.version or None
+            )
+        except (helm.ValuesInvalid, helm.ChartInvalid):
+            raise
+        except helm.HelmError:
+            return  # see `check`

@@ -1,0 +1,128 @@
+"""What a release waits for: its cluster and node groups, its chart's registry, and the releases that it depends on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.errors import FieldError, InvalidError
+from app.core.ids import looks_like_id
+from app.operations import repository as operations
+from app.operations.service import Needs
+from app.releases import repository
+from app.releases.errors import DependencyNotReadyError
+from app.releases.models import Release
+from app.releases.ports import Clusters, ClusterView, Registries
+from app.releases.schemas import ReleaseSpec
+
+
+class Dependencies:
+    """Finds what must come first."""
+
+    def __init__(self, clusters: Clusters, registries: Registries | None) -> None:
+        self._clusters = clusters
+        self._registries = registries
+
+    async def needs(
+        self,
+        session: AsyncSession,
+        cluster: ClusterView,
+        spec: ReleaseSpec,
+        registry_id: str | None,
+        *,
+        own_id: str | None = None,
+    ) -> list[Needs]:
+        """Return what must come before a release is installed or changed.
+
+        Raises:
+            InvalidError: it depends on a release that the cluster does not have, or on itself.
+            DependencyNotReadyError: on one that is not there, and that nothing is at work on.
+        """
+        found = {need.operation_id: need for need in await self._clusters.needs(session, cluster)}
+        if registry_id is not None and self._registries is not None:
+            found |= {need.operation_id: need for need in await self._registries.needs(session, registry_id)}
+        releases = await repository.of_cluster(session, cluster.id) if spec.depends_on else ()
+        for index, reference in enumerate(spec.depends_on):
+            release = _named(releases, reference, spec.namespace, f"/depends_on/{index}")
+            if release.id == own_id:
+                detail = "a release cannot depend on itself"
+                raise InvalidError(f"{detail[0].upper()}{detail[1:]}.", [FieldError(f"/depends_on/{index}", detail)])
+            live = await operations.live_of(session, release.id)
+            if release.phase in ("deleting", "failed") and (live is None or live.kind == "release.delete"):
+                raise DependencyNotReadyError(
+                    f"Release {release.name!r}, which this one depends on, is {release.phase}.", release_id=release.id
+                )
+            if live is not None and live.kind != "release.test":
+                found[live.id] = Needs(live.id)
+        return list(found.values())
+
+    async def deletion_order(
+        self, session: AsyncSession, releases: Sequence[Release]
+    ) -> list[tuple[Release, list[str]]]:
+        """Return the releases of a cluster, dependents first, each with the ids of those that depend on it."""
+        dependents: dict[str, list[str]] = {release.id: [] for release in releases}
+        for release in releases:
+            for reference in release.spec.get("depends_on", ()):
+                needed = [other for other in releases if _matches(other, reference, release.namespace)]
+                if len(needed) == 1:
+                    dependents[needed[0].id].append(release.id)
+        by_id = {release.id: release for release in releases}
+        return [(by_id[release_id], dependents[release_id]) for release_id in _sorted(dependents)]
+
+
+def in_order(specs: Sequence[ReleaseSpec], pointer: str) -> list[int]:
+    """Return the places of the releases of one request, those first that others depend on.
+
+    Raises:
+        InvalidError: they depend on each other in a circle, or on one that the request does not have.
+    """
+    needed: dict[int, list[int]] = {}
+    errors: list[FieldError] = []
+    for index, spec in enumerate(specs):
+        needed[index] = []
+        for place, reference in enumerate(spec.depends_on):
+            found = [other for other, known in enumerate(specs) if _matches(known, reference, spec.namespace)]
+            if len(found) == 1:
+                needed[index].append(found[0])
+            else:
+                detail = "is the name of no release of this request" if not found else "is not unique: add namespace/"
+                errors.append(FieldError(f"{pointer}/{index}/depends_on/{place}", detail))
+    if errors:
+        raise InvalidError("A release depends on one that is not there.", errors)
+    order = _sorted(needed)
+    placed: set[int] = set()
+    for index in order:
+        if not placed.issuperset(needed[index]):
+            detail = "depends, by others, on itself"
+            raise InvalidError(
+                "The releases depend on each other.", [FieldError(f"{pointer}/{index}/depends_on", detail)]
+            )
+        placed.add(index)
+    return order
+
+
+def _sorted(first: Mapping[Any, Sequence[Any]]) -> list[Any]:
+    """Return the keys, each after those in its list; what goes in a circle comes last, as it stands."""
+    order: list[Any] = []
+    left = list(first)
+    while ready := [key for key in left if all(other in order for other in first[key])]:
+        order += ready
+        left = [key for key in left if key not in ready]
+    return order + left
+
+
+def _named(releases: Sequence[Release], reference: str, namespace: str, pointer: str) -> Release:
+    found = [release for release in releases if _matches(release, reference, namespace)]
+    found = found or [release for release in releases if release.name == reference]
+    if len(found) == 1:
+        return found[0]
+    detail = "is not unique: add namespace/" if found else "the cluster has no such release"
+    raise InvalidError("A release depends on one that is not there.", [FieldError(pointer, detail)])
+
+
+def _matches(release: Release | ReleaseSpec, reference: str, namespace: str) -> bool:
+    """Tell whether a reference, made in `namespace`, means the release: an id, a name, or `namespace/name`."""
+    if looks_like_id(reference):
+        return isinstance(release, Release) and release.id == reference
+    where, slash, name = reference.rpartition("/")
+    return release.name == name and release.namespace == (where if slash else namespace)

@@ -1,0 +1,241 @@
+"""Routes that list, create, change and delete releases."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path, Query, Request, Response
+from sqlmodel import col
+
+from app.core.merge_patch import merge_patch
+from app.core.validation import validate
+from app.db import resources
+from app.db.session import Database
+from app.http.caller import CallerDep
+from app.http.change import Change, ChangeDep
+from app.http.etag import conditional
+from app.http.openapi import problems
+from app.http.pagination import Page, PageQuery, TagQuery
+from app.http.route import StrictRoute
+from app.operations.dependencies import DatabaseDep
+from app.operations.schemas import OperationOut
+from app.releases import repository
+from app.releases.charts import pinned
+from app.releases.dependencies import (
+    FeatureDep,
+    Place,
+    PlaceDep,
+    ReleaseFeature,
+    find,
+    find_with_cluster,
+    release_out,
+    releases_out,
+)
+from app.releases.models import Release
+from app.releases.schemas import ReleaseOut, ReleaseSpec
+from app.releases.schemas_live import RollbackRequest
+from app.releases.values import effective, restored
+
+router = APIRouter(route_class=StrictRoute, tags=["releases"])
+
+ReleasePath = Annotated[str, Path(description="Id or name of the release.")]
+
+
+@router.get("/releases", responses=problems(404, 409, 422))
+async def list_releases(
+    caller: CallerDep,
+    database: DatabaseDep,
+    feature: FeatureDep,
+    page: PageQuery,
+    tags: TagQuery,
+    place: PlaceDep,
+    include_deleted: Annotated[bool, Query(description="Also those that were deleted.")] = False,
+) -> Page[ReleaseOut]:
+    """List releases, newest first."""
+    where = [] if place.namespace is None else [col(Release.namespace) == place.namespace]
+    async with database.read() as session:
+        if place.cluster:
+            view = await feature.clusters.get(session, caller.project_id, place.cluster)
+            where.append(col(Release.cluster_id) == view.id)
+        rows = await resources.list_page(
+            session,
+            Release,
+            caller.project_id,
+            *where,
+            limit=page.fetch,
+            before=page.after_text,
+            tags=tags,
+            include_deleted=include_deleted,
+        )
+    kept, token = page.cut(rows, lambda row: row.id)
+    return Page(items=releases_out(feature, kept), next_page_token=token)
+
+
+@router.post("/releases", status_code=202, response_model=OperationOut, responses=problems(404, 409, 422))
+async def create_release(spec: ReleaseSpec, change: ChangeDep, database: DatabaseDep, feature: FeatureDep) -> Response:
+    """Install a chart; a release of a cluster that is still being created waits for it."""
+    values = effective(spec)
+    restored(values, {}, "/values")
+    project = change.caller.project_id
+    async with database.read() as session:
+        cluster = await feature.clusters.get(session, project, spec.cluster)
+        existing = await repository.named(session, cluster.id, spec.namespace, spec.name)
+        registry_id = await feature.service.registry_id(session, project, spec)
+    chart = None
+    if existing is None and cluster.phase not in ("deleting", "failed"):  # else the transaction says so
+        chart = await feature.live.check(spec, values, cluster, registry_id=registry_id)
+    async with change.transaction() as session:
+        operation = await feature.service.create(
+            session, change.caller, spec, values, chart=chart, callback_url=change.callback_url
+        )
+        return await change.accepted(session, await feature.ledger.out(session, operation))
+
+
+@router.get("/releases/{release}", response_model=ReleaseOut, responses=problems(404, 409))
+async def get_release(
+    release: ReleasePath,
+    caller: CallerDep,
+    database: DatabaseDep,
+    feature: FeatureDep,
+    request: Request,
+    place: PlaceDep,
+) -> Response:
+    """Read a release; `status.access` is read from the cluster, or is as it was seen last if that does not answer."""
+    async with database.read() as session:
+        row, cluster = await find_with_cluster(session, feature, caller, release, place)
+    access = await feature.reader.glance(row, cluster)
+    return conditional(request, row.generation, release_out(feature, row, access))
+
+
+@router.patch(
+    "/releases/{release}", status_code=202, response_model=OperationOut, responses=problems(404, 409, 412, 422)
+)
+async def update_release(
+    release: ReleasePath,
+    patch: Annotated[dict[str, Any], Body(examples=[{"values": {"replicas": 2}, "set": ["image.tag=1.1"]}])],
+    change: ChangeDep,
+    database: DatabaseDep,
+    feature: FeatureDep,
+    place: PlaceDep,
+) -> Response:
+    """Upgrade a release: a JSON merge patch (RFC 7396) of its spec; `set` is read into the values after it."""
+    return await _update(release, patch, change, database, feature, place, replace_values=False)
+
+
+@router.put(
+    "/releases/{release}/values", status_code=202, response_model=OperationOut, responses=problems(404, 409, 412, 422)
+)
+async def replace_release_values(
+    release: ReleasePath,
+    values: Annotated[dict[str, Any], Body(examples=[{"replicas": 2}])],
+    change: ChangeDep,
+    database: DatabaseDep,
+    feature: FeatureDep,
+    place: PlaceDep,
+) -> Response:
+    """Upgrade a release with these values in place of all it had; `(redacted)` keeps what stands in its place."""
+    return await _update(release, {"values": values}, change, database, feature, place, replace_values=True)
+
+
+@router.delete("/releases/{release}", status_code=202, response_model=OperationOut, responses=problems(404, 409, 412))
+async def delete_release(release: ReleasePath, change: ChangeDep, feature: FeatureDep, place: PlaceDep) -> Response:
+    """Uninstall a release; its namespace stays. One that is being installed is stopped first."""
+    async with change.transaction() as session:
+        row = await find(session, feature, change.caller, release, place, lock=True)
+        change.check_match(row.generation)
+        operation = await feature.service.delete(session, change.caller, row, callback_url=change.callback_url)
+        return await change.accepted(session, await feature.ledger.out(session, operation))
+
+
+@router.post(
+    "/releases/{release}/rollback",
+    status_code=202,
+    response_model=OperationOut,
+    responses=problems(404, 409, 412, 422),
+)
+async def roll_back_release(
+    release: ReleasePath,
+    body: RollbackRequest,
+    change: ChangeDep,
+    database: DatabaseDep,
+    feature: FeatureDep,
+    place: PlaceDep,
+) -> Response:
+    """Bring back an older revision, as a new one; the spec is that revision's from then on, one generation on."""
+    async with database.read() as session:
+        row, cluster = await find_with_cluster(session, feature, change.caller, release, place)
+        change.check_match(row.generation)
+        await feature.service.check_installed(session, row)
+        kept = await repository.revision(session, row.id, body.revision)
+    found = await feature.reader.get(row, cluster, body.revision)
+    if kept is not None:
+        spec, values, chart = kept.spec, feature.service.opened(kept.sealed_values), kept.chart
+    else:  # somebody made it with helm itself
+        spec, values, chart = row.spec, dict(found.values), row.facts.get("chart") or {}
+    async with change.transaction() as session:
+        locked = await repository.get(session, change.caller.project_id, row.id, lock=True)
+        change.check_match(locked.generation)
+        operation = await feature.service.rollback(
+            session, change.caller, locked, body.revision, spec, values, chart, callback_url=change.callback_url
+        )
+        return await change.accepted(session, await feature.ledger.out(session, operation))
+
+
+@router.post(
+    "/releases/{release}/test", status_code=202, response_model=OperationOut, responses=problems(404, 409, 412)
+)
+async def test_release(release: ReleasePath, change: ChangeDep, feature: FeatureDep, place: PlaceDep) -> Response:
+    """Run the chart's tests; how each went stands in `status.tests`."""
+    async with change.transaction() as session:
+        row = await find(session, feature, change.caller, release, place, lock=True)
+        change.check_match(row.generation)
+        operation = await feature.service.test(session, change.caller, row, callback_url=change.callback_url)
+        return await change.accepted(session, await feature.ledger.out(session, operation))
+
+
+def patched(
+    feature: ReleaseFeature, row: Release, patch: dict[str, Any], *, replace_values: bool = False
+) -> tuple[ReleaseSpec, dict[str, Any]]:
+    """Return the spec and the values of a release with a patch applied.
+
+    Raises:
+        InvalidError: with pointers into the spec.
+    """
+    before = feature.service.values(row)
+    document = merge_patch({**row.spec, "values": {} if replace_values else before}, patch)
+    if replace_values:
+        document["values"] = patch["values"]  # a null in there is Helm's: it takes a default of the chart away
+    spec = validate(ReleaseSpec, document)
+    return spec, restored(effective(spec), before, "" if replace_values else "/values")
+
+
+async def _update(
+    release: str,
+    patch: dict[str, Any],
+    change: Change,
+    database: Database,
+    feature: ReleaseFeature,
+    place: Place,
+    *,
+    replace_values: bool,
+) -> Response:
+    async with database.read() as session:
+        row = await find(session, feature, change.caller, release, place)
+        change.check_match(row.generation)
+        spec, values = patched(feature, row, patch, replace_values=replace_values)
+        cluster = await feature.service.check_change(session, row, spec)
+        registry_id = await feature.service.registry_id(session, row.project_id, spec)
+    pin = pinned(row.facts.get("chart"), spec.chart)
+    chart = await feature.live.check(spec, values, cluster, registry_id=registry_id, pin=pin)
+    async with change.transaction() as session:
+        locked = await repository.get(session, change.caller.project_id, row.id, lock=True)
+        change.check_match(locked.generation)
+        operation = await feature.service.update(
+            session,
+            change.caller,
+            locked,
+            spec,
+            values,
+            seen=row,
+            chart=chart,
+            callback_url=change.callback_url,
+        )
+        return await change.accepted(session, await feature.ledger.out(session, operation))

@@ -1,0 +1,454 @@
+"""The use cases of releases: each writes desired state and operation in the caller's transaction. No network."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.caller import Caller
+from app.core.crypto import UndecryptableError, Vault
+from app.core.errors import FieldError, InvalidError
+from app.core.ids import new_id
+from app.engine.models import Operation
+from app.operations import repository as operations
+from app.operations.errors import ImmutableFieldError, NotRetryableError
+from app.operations.service import Ledger, Needs, Plan, Target
+from app.operations.transitions import check_unchanged
+from app.releases import repository
+from app.releases.charts import Pinned
+from app.releases.errors import (
+    ClusterDeletingError,
+    ClusterFailedError,
+    ReleaseDeletingError,
+    ReleaseExistsError,
+    ReleaseNotFoundError,
+    ReleaseNotReadyError,
+    ValuesLostError,
+)
+from app.releases.models import Release
+from app.releases.order import Dependencies
+from app.releases.ports import Clusters, ClusterView, Registries
+from app.releases.schemas import ReleaseSpec
+
+IDENTITY = ("cluster", "namespace", "name")
+
+Values = dict[str, Any]
+
+
+def target_of(release: Release) -> Target:
+    """Return the target of an operation on a release."""
+    return Target("release", release.id, release.name, release.project_id, release.account_id, release.region)
+
+
+def steps_of(kind: str, spec: dict[str, Any]) -> list[str]:
+    """Return the steps of an operation; `recover` only runs if what is before it fails."""
+    recover = ["recover"] if spec["on_failure"] != "keep" else []
+    return {
+        "release.create": ["wait_for_cluster", "prepare_namespace", "fetch_chart", "install", *recover],
+        "release.update": ["wait_for_cluster", "prepare_namespace", "fetch_chart", "upgrade", *recover],
+        "release.rollback": ["wait_for_cluster", "roll_back"],
+        "release.test": ["wait_for_cluster", "test"],
+        "release.delete": ["wait_for_cluster", "uninstall"],
+    }[kind]
+
+
+class ReleaseService:
+    """Creates, changes and deletes releases, and knows how their operations are stopped and retried."""
+
+    def __init__(self, ledger: Ledger, clusters: Clusters, registries: Registries | None, vault: Vault) -> None:
+        self._ledger = ledger
+        self._clusters = clusters
+        self._registries = registries
+        self._vault = vault
+        self._dependencies = Dependencies(clusters, registries)
+
+    def values(self, release: Release) -> Values:
+        """Return the values of a release's spec, secret ones too.
+
+        Raises:
+            ValuesLostError: the key that encrypted them is gone.
+        """
+        return self.opened(release.sealed_values)
+
+    def opened(self, sealed: str) -> Values:
+        """Return values that were sealed with a release or one of its revisions.
+
+        Raises:
+            ValuesLostError: the key that encrypted them is gone.
+        """
+        try:
+            values: Values = json.loads(self._vault.decrypt(sealed))
+        except UndecryptableError as error:
+            raise ValuesLostError(str(error), retry_after=300) from error
+        return values
+
+    async def registry_id(
+        self, session: AsyncSession, project_id: str, spec: ReleaseSpec, pointer: str = ""
+    ) -> str | None:
+        """Return the id of the registry that the chart comes from, None if it comes from elsewhere.
+
+        Raises:
+            InvalidError: there are no registries here.
+            SlipwayError: there is no such registry, or it cannot be used.
+        """
+        if spec.chart.registry is None:
+            return None
+        if self._registries is None:
+            detail = "charts of the project's registries are not supported yet"
+            raise InvalidError(
+                f"The chart's source is not supported: {detail}.", [FieldError(f"{pointer}/chart/registry", detail)]
+            )
+        return (await self._registries.get(session, project_id, spec.chart.registry)).id
+
+    async def create(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        spec: ReleaseSpec,
+        values: Values,
+        *,
+        chart: Pinned | None,
+        callback_url: str | None = None,
+    ) -> Operation:
+        """Begin to install a release; one of a cluster that is still being created waits for it.
+
+        Args:
+            session: The transaction.
+            caller: Who asks.
+            spec: What is asked for.
+            values: Its values, `set` in them.
+            chart: Which chart that is, if it could be found out already.
+            callback_url: To be called when the operation ends.
+
+        Raises:
+            ReleaseExistsError: the namespace has a release of that name.
+            ClusterDeletingError: its cluster is being deleted.
+            ClusterFailedError: its cluster never came to be.
+            DependencyNotReadyError: a release that it depends on is not there.
+        """
+        cluster = await self._clusters.get(session, caller.project_id, spec.cluster)
+        return await self._create(session, caller, cluster, spec, values, chart=chart, callback_url=callback_url)
+
+    async def create_with_cluster(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        cluster_id: str,
+        wanted: Sequence[tuple[ReleaseSpec, Values, Pinned | None]],
+        *,
+        parent_id: str,
+    ) -> list[Operation]:
+        """Begin to install the releases that stand in a cluster's own request, those first that others depend on."""
+        cluster = await self._clusters.by_id(session, cluster_id)
+        return [
+            await self._create(session, caller, cluster, spec, values, chart=chart, parent_id=parent_id)
+            for spec, values, chart in wanted
+        ]
+
+    async def check_change(self, session: AsyncSession, release: Release, spec: ReleaseSpec) -> ClusterView:
+        """Check that a release can be changed now, and to this spec; return its cluster.
+
+        Raises:
+            ImmutableFieldError: that would be another release.
+            ReleaseDeletingError: it is being deleted.
+            OperationInProgressError: it is being changed.
+            ClusterFailedError: its cluster never came to be.
+        """
+        cluster = await self._clusters.by_id(session, release.cluster_id)
+        await self._refuse_deleting(session, release, cluster)
+        await self._ledger.check_free(session, release.id)
+        changed = [field for field in IDENTITY if getattr(spec, field) != release.spec[field]]
+        if changed:
+            errors = [FieldError(f"/{field}", "identifies the release and cannot be changed") for field in changed]
+            raise ImmutableFieldError("That would be another release.", errors)
+        return cluster
+
+    async def check_installed(self, session: AsyncSession, release: Release) -> ClusterView:
+        """Check that a release is installed and can be worked on now; return its cluster.
+
+        Raises:
+            ReleaseNotReadyError: it was never installed.
+            SlipwayError: as `check_change`.
+        """
+        cluster = await self._clusters.by_id(session, release.cluster_id)
+        await self._refuse_deleting(session, release, cluster)
+        await self._ledger.check_free(session, release.id)
+        if not release.observed_generation:
+            raise ReleaseNotReadyError(f"Release {release.name!r} is not installed; it is {release.phase}.")
+        return cluster
+
+    async def update(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        release: Release,
+        spec: ReleaseSpec,
+        values: Values,
+        *,
+        seen: Release,
+        chart: Pinned | None,
+        callback_url: str | None = None,
+    ) -> Operation:
+        """Begin to bring a release to a new spec; one that failed to be installed is installed with it.
+
+        Args:
+            session: The transaction.
+            caller: Who asks.
+            release: The release, locked.
+            spec: The whole new spec.
+            values: Its values, `set` in them.
+            seen: The release as it was when the spec was checked.
+            chart: Which chart that is.
+            callback_url: To be called when the operation ends.
+
+        Raises:
+            SlipwayError: as `check_change`.
+        """
+        cluster = await self.check_change(session, release, spec)
+        check_unchanged(seen, release)
+        registry_id = await self.registry_id(session, release.project_id, spec)
+        needs = await self._dependencies.needs(session, cluster, spec, registry_id, own_id=release.id)
+        usable = release.phase == "active"
+        self._write(release, spec.document(), values)
+        release.tags, release.phase = spec.tags, "updating"
+        data = {"generation": release.generation, "usable": usable, "registry_id": registry_id}
+        plan = Plan(
+            "release.update",
+            steps_of("release.update" if release.observed_generation else "release.create", release.spec),
+            {**data, "chart": chart.as_json() if chart else None},
+            needs=needs,
+            callback_url=callback_url,
+        )
+        return await self._ledger.begin(session, caller, target_of(release), plan)
+
+    async def rollback(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        release: Release,
+        revision: int,
+        spec: dict[str, Any],
+        values: Values,
+        chart: dict[str, Any] | None,
+        *,
+        callback_url: str | None = None,
+    ) -> Operation:
+        """Begin to bring a release back to what one of its revisions was; its spec is that one's from now on.
+
+        Args:
+            session: The transaction.
+            caller: Who asks.
+            release: The release, locked.
+            revision: Helm's number.
+            spec: What that revision was made of, as rows keep it.
+            values: Likewise.
+            chart: Likewise.
+            callback_url: To be called when the operation ends.
+
+        Raises:
+            SlipwayError: as `check_installed`.
+        """
+        cluster = await self.check_installed(session, release)
+        self._write(release, spec, values)
+        release.tags, release.phase = spec.get("tags", {}), "updating"
+        plan = Plan(
+            "release.rollback",
+            steps_of("release.rollback", release.spec),
+            {"generation": release.generation, "usable": True, "revision": revision, "chart": chart},
+            needs=await self._clusters.needs(session, cluster),
+            callback_url=callback_url,
+        )
+        return await self._ledger.begin(session, caller, target_of(release), plan)
+
+    async def test(
+        self, session: AsyncSession, caller: Caller, release: Release, *, callback_url: str | None = None
+    ) -> Operation:
+        """Begin to run the tests of a release.
+
+        Raises:
+            SlipwayError: as `check_installed`.
+        """
+        cluster = await self.check_installed(session, release)
+        needs = await self._clusters.needs(session, cluster)
+        plan = Plan("release.test", steps_of("release.test", release.spec), needs=needs, callback_url=callback_url)
+        return await self._ledger.begin(session, caller, target_of(release), plan)
+
+    async def delete(
+        self, session: AsyncSession, caller: Caller, release: Release, *, callback_url: str | None = None
+    ) -> Operation:
+        """Begin to uninstall a release; a create that runs is superseded.
+
+        Raises:
+            OperationInProgressError: it is being changed.
+        """
+        return await self._delete(session, caller, release, callback_url=callback_url)
+
+    async def delete_with_cluster(
+        self, session: AsyncSession, caller: Caller, cluster_id: str, *, parent_id: str, force: bool
+    ) -> list[Operation]:
+        """Begin to uninstall every release of a cluster, those first that depend on others.
+
+        Args:
+            session: The transaction.
+            caller: Who asks.
+            cluster_id: Whose.
+            parent_id: The delete of the cluster.
+            force: Leave behind what cannot be uninstalled: it was tried before.
+        """
+        releases = await repository.of_cluster(session, cluster_id)
+        begun: dict[str, Operation] = {}
+        for release, dependents in await self._dependencies.deletion_order(session, releases):
+            live = await operations.live_of(session, release.id)
+            if live is not None and live.kind == "release.delete":
+                begun[release.id] = live
+                continue
+            needs = [Needs(begun[dependent].id, "end") for dependent in dependents if dependent in begun]
+            begun[release.id] = await self._delete(
+                session, caller, release, needs=needs, parent_id=parent_id, force=force
+            )
+        return list(begun.values())
+
+    def is_cancellable(self, operation: Operation) -> bool:
+        """Tell whether what runs can be stopped: all but a delete."""
+        return operation.kind != "release.delete"
+
+    async def retry(
+        self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str | None = None
+    ) -> Operation:
+        """Begin a failed operation again from where it stopped."""
+        try:
+            release = await repository.get(session, caller.project_id, operation.resource_id, lock=True)
+        except ReleaseNotFoundError as error:
+            raise NotRetryableError(f"Release {operation.resource_name!r} is gone.") from error
+        if operation.kind == "release.delete":
+            return await self._delete(session, caller, release, parent_id=parent_id, retry_of=operation.id, force=True)
+        cluster = await self._clusters.by_id(session, release.cluster_id)
+        await self._refuse_deleting(session, release, cluster)
+        if operation.kind != "release.test":
+            release.phase = "creating" if operation.kind == "release.create" else "updating"
+        spec = ReleaseSpec.model_validate(release.spec)
+        registry_id = operation.input.get("registry_id")
+        plan = Plan(
+            operation.kind,
+            [step["name"] for step in operation.steps],
+            operation.input,
+            needs=await self._dependencies.needs(session, cluster, spec, registry_id, own_id=release.id),
+            parent_id=parent_id,
+            retry_of=operation.id,
+        )
+        return await self._ledger.begin(session, caller, target_of(release), plan)
+
+    async def _create(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        cluster: ClusterView,
+        spec: ReleaseSpec,
+        values: Values,
+        *,
+        chart: Pinned | None,
+        parent_id: str | None = None,
+        callback_url: str | None = None,
+    ) -> Operation:
+        refuse_unusable(cluster)
+        existing = await repository.named(session, cluster.id, spec.namespace, spec.name)
+        if existing is not None:
+            raise _exists(spec, cluster, existing.id)
+        registry_id = await self.registry_id(session, cluster.project_id, spec)
+        needs = await self._dependencies.needs(session, cluster, spec, registry_id)
+        release = Release(
+            id=new_id("rel"),
+            project_id=cluster.project_id,
+            account_id=cluster.account_id,
+            region=cluster.region,
+            name=spec.name,
+            cluster_id=cluster.id,
+            namespace=spec.namespace,
+            spec=spec.document(),
+            sealed_values=self._vault.encrypt(json.dumps(values)),
+            tags=spec.tags,
+            phase="creating",
+        )
+        session.add(release)
+        try:
+            await session.flush()
+        except IntegrityError as error:
+            raise _exists(spec, cluster, None) from error
+        data = {"generation": 1, "usable": False, "registry_id": registry_id}
+        plan = Plan(
+            "release.create",
+            steps_of("release.create", release.spec),
+            {**data, "chart": chart.as_json() if chart else None},
+            needs=needs,
+            parent_id=parent_id,
+            callback_url=callback_url,
+        )
+        return await self._ledger.begin(session, caller, target_of(release), plan)
+
+    async def _delete(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        release: Release,
+        *,
+        needs: Sequence[Needs] = (),
+        parent_id: str | None = None,
+        retry_of: str | None = None,
+        force: bool = False,
+        callback_url: str | None = None,
+    ) -> Operation:
+        live = await operations.live_of(session, release.id)
+        needs = list(needs)
+        if live is not None and live.kind == "release.create":
+            await self._ledger.supersede(session, live)
+            needs.append(Needs(live.id, "end"))
+        else:
+            await self._ledger.check_free(session, release.id)
+        plan = Plan(
+            "release.delete",
+            steps_of("release.delete", release.spec),
+            {"usable": release.phase == "active", "force": force},
+            needs=needs,
+            parent_id=parent_id,
+            retry_of=retry_of,
+            callback_url=callback_url,
+        )
+        release.phase = "deleting"
+        return await self._ledger.begin(session, caller, target_of(release), plan)
+
+    def _write(self, release: Release, document: dict[str, Any], values: Values) -> None:
+        """Write the desired spec; one that is the same is no new generation."""
+        if document == release.spec and values == self.values(release):
+            return
+        release.spec, release.sealed_values = document, self._vault.encrypt(json.dumps(values))
+        release.generation += 1
+
+    async def _refuse_deleting(self, session: AsyncSession, release: Release, cluster: ClusterView) -> None:
+        refuse_unusable(cluster)
+        if release.phase == "deleting":
+            live = await operations.live_of(session, release.id)
+            raise ReleaseDeletingError(
+                f"Release {release.name!r} is being deleted.", operation_id=live.id if live else None
+            )
+
+
+def refuse_unusable(cluster: ClusterView) -> None:
+    """Raise if nothing can be installed into a cluster, now or later.
+
+    Raises:
+        ClusterDeletingError: it is being deleted.
+        ClusterFailedError: it never came to be.
+    """
+    if cluster.phase == "deleting":
+        raise ClusterDeletingError(f"Cluster {cluster.name!r} is being deleted.", cluster_id=cluster.id)
+    if cluster.phase == "failed" and not cluster.endpoint:
+        raise ClusterFailedError(f"Cluster {cluster.name!r} has failed.", cluster_id=cluster.id)
+
+
+def _exists(spec: ReleaseSpec, cluster: ClusterView, release_id: str | None) -> ReleaseExistsError:
+    facts = {"release_id": release_id} if release_id else {}
+    return ReleaseExistsError(
+        f"Namespace {spec.namespace!r} of cluster {cluster.name!r} has a release named {spec.name!r}.", **facts
+    )
