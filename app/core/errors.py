@@ -5,7 +5,7 @@ A feature's `errors.py` subclasses a category and gives a stable `code`; the doc
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,11 @@ class InvalidError(SlipwayError):
     def __init__(self, message: str, errors: list[FieldError] | None = None, **facts: Any) -> None:
         super().__init__(message, **facts)
         self.errors = errors or []
+
+    def below(self, pointer: str) -> Self:
+        """Return the error as one of what stands at `pointer` of a request."""
+        self.errors = [FieldError(pointer + found.pointer, found.detail) for found in self.errors]
+        return self
 
 
 class UnavailableError(SlipwayError):

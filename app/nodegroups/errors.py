@@ -1,6 +1,6 @@
 """Errors of node groups."""
 
-from app.core.errors import ConflictError, FieldError, InvalidError, NotFoundError
+from app.core.errors import ConflictError, NotFoundError
 
 
 class NodegroupNotFoundError(NotFoundError):
@@ -35,9 +35,3 @@ class NodegroupDeletingError(ConflictError):
 
     code = "nodegroup_deleting"
     title = "The node group is being deleted"
-
-
-def below(pointer: str, error: InvalidError) -> InvalidError:
-    """Return the error of a spec that stands at `pointer` of a request."""
-    error.errors = [FieldError(pointer + found.pointer, found.detail) for found in error.errors]
-    return error

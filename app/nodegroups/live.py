@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 from app.core.errors import FieldError, InvalidError
 from app.gateways.aws.cloud import Cloud
-from app.nodegroups.errors import below
 from app.nodegroups.ports import ClusterView
 from app.nodegroups.render import nodegroup_stack
 from app.nodegroups.schemas import NodegroupSpec
@@ -69,7 +68,7 @@ def check_form(spec: NodegroupSpec, pointer: str = "") -> None:
     try:
         nodegroup_stack("ng_00000000000000000000000000", spec, _PLACEHOLDER, desired=spec.scaling.desired)
     except InvalidError as error:
-        raise below(pointer, error) from error
+        raise error.below(pointer) from error
 
 
 def _zones(spec: NodegroupSpec, pointer: str, zones: Collection[str]) -> list[FieldError]:

@@ -18,7 +18,6 @@ from app.nodegroups.errors import (
     NodegroupDeletingError,
     NodegroupExistsError,
     NodegroupNotFoundError,
-    below,
 )
 from app.nodegroups.models import Nodegroup
 from app.nodegroups.ports import Clusters, ClusterView
@@ -77,7 +76,7 @@ class NodegroupService:
             try:
                 begun.append(await self._create(session, caller, cluster, spec, parent_id=parent_id))
             except InvalidError as error:
-                raise below(f"/nodegroups/{index}", error) from error
+                raise error.below(f"/nodegroups/{index}") from error
         return begun
 
     async def check_change(self, session: AsyncSession, group: Nodegroup, spec: NodegroupSpec) -> ClusterView:
