@@ -10,6 +10,7 @@ from app.clusters.router import router as clusters_router
 from app.http import openapi
 from app.nodegroups.router import router as nodegroups_router
 from app.operations.router import router as operations_router
+from app.registries.router import router as registries_router
 from app.releases.router import router as releases_router
 from app.releases.router_credentials import router as chart_credentials_router
 from app.releases.router_live import router as live_releases_router
@@ -21,6 +22,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     releases_router,
     live_releases_router,
     chart_credentials_router,
+    registries_router,
     operations_router,
     webhooks_router,
     probes.router,
@@ -41,23 +43,31 @@ def include_routers(app: FastAPI) -> None:
 
 
 def document(app: FastAPI) -> openapi.Document:
-    """Return the OpenAPI document, with what no feature can say of another one: the node groups of a cluster."""
+    """Return the OpenAPI document, with what no feature can say of another one: what a cluster's request may hold."""
     made = openapi.document(app)
     schemas = made["components"]["schemas"]
-    schemas["ClusterNodegroup"] = _without_cluster(schemas["NodegroupSpec"])
+    schemas["ClusterNodegroup"] = _within_cluster(
+        schemas["NodegroupSpec"], "A node group that stands in its cluster's own request.", "cluster"
+    )
+    schemas["ClusterRegistry"] = _within_cluster(
+        schemas["RegistrySpec"], "A registry that stands in a cluster's request.", "region", "account"
+    )
     forms = schemas["CreateClusterDocument"]["anyOf"]
     schemas["ClusterCreate"], schemas["ClusterConfig"] = {**forms[0], "title": "ClusterCreate"}, forms[1]
-    schemas["ClusterCreate"]["properties"]["nodegroups"]["items"] = {"$ref": "#/components/schemas/ClusterNodegroup"}
+    for field, name in (("nodegroups", "ClusterNodegroup"), ("registries", "ClusterRegistry")):
+        schemas["ClusterCreate"]["properties"][field]["items"] = {"$ref": f"#/components/schemas/{name}"}
     forms[:] = [{"$ref": f"#/components/schemas/{name}"} for name in ("ClusterCreate", "ClusterConfig")]
     return made
 
 
-def _without_cluster(spec: dict[str, Any]) -> dict[str, Any]:
+def _within_cluster(spec: dict[str, Any], description: str, *given: str) -> dict[str, Any]:
+    """Return the schema of what stands in a cluster's request, without the fields that the cluster gives."""
+    example = spec["examples"][0]
     return {
         **spec,
-        "title": "ClusterNodegroup",
-        "description": "A node group that stands in its cluster's own request.",
-        "properties": {name: value for name, value in spec["properties"].items() if name != "cluster"},
-        "required": [name for name in spec["required"] if name != "cluster"],
-        "examples": [{name: value for name, value in spec["examples"][0].items() if name != "cluster"}],
+        "title": f"Cluster{spec['title'].removesuffix('Spec')}",
+        "description": description,
+        "properties": {name: value for name, value in spec["properties"].items() if name not in given},
+        "required": [name for name in spec["required"] if name not in given],
+        "examples": [{name: value for name, value in example.items() if name not in given}],
     }

@@ -88,6 +88,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     app.state.clusters = services.clusters
     app.state.nodegroups = services.nodegroups
     app.state.releases = services.releases
+    app.state.registries = services.registries
     app.state.webhooks = services.webhooks
     app.state.vault = services.vault
     app.state.feed = feed = Feed(database)
@@ -121,7 +122,7 @@ async def _warm(clients: AwsClients) -> None:
     What is loaded then stays for good, so the collector need not look through it again: a full collection, one for
     every 16 pages of clusters, would stop the process for 200 ms each time.
     """
-    await clients.warm(("eks", "ec2", "cloudformation"))
+    await clients.warm(("eks", "ec2", "ecr", "cloudformation"))
     gc.collect()
     gc.freeze()
 

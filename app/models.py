@@ -7,6 +7,7 @@ from app.db.base import metadata
 from app.engine.models import Operation, OperationDependency, OperationEvent, PollerLease, StackWatch
 from app.http.models import IdempotencyKey
 from app.nodegroups.models import Nodegroup
+from app.registries.models import Registry
 from app.releases.models import ChartCredential, Release, ReleaseRevision
 from app.webhooks.models import (
     CallbackSecret,
@@ -31,6 +32,7 @@ __all__ = [
     "OperationEvent",
     "PollerLease",
     "Project",
+    "Registry",
     "Release",
     "ReleaseRevision",
     "StackWatch",

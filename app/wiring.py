@@ -40,6 +40,15 @@ from app.nodegroups.service import NodegroupService
 from app.operations import repository as operations
 from app.operations.group import GroupReconciler
 from app.operations.service import GROUP_KIND, Ledger, Needs
+from app.registries import live as registries_live
+from app.registries import repository as registry_rows
+from app.registries import service as registries
+from app.registries.dependencies import RegistryFeature
+from app.registries.images import ImageLists
+from app.registries.models import Registry
+from app.registries.reconcile import DeleteRegistry, EnsureRegistry
+from app.registries.schemas import RegistrySpec
+from app.registries.service import RegistryService
 from app.releases.activity import Places
 from app.releases.charts import Charts
 from app.releases.credentials import CredentialService
@@ -128,6 +137,30 @@ class NodegroupDirectory:
         return await self._service.delete_with_cluster(session, caller, cluster_id, parent_id=parent_id)
 
 
+class RegistryDirectory:
+    """Registries, as clusters ask for them."""
+
+    def __init__(self, database: Database, service: RegistryService) -> None:
+        self._database = database
+        self.retry = service.retry
+        self.begin_create = service.create_with_cluster
+
+    def parse(self, raw: Sequence[dict[str, Any]], *, region: str, account: str) -> list[RegistrySpec]:
+        """Check the registries of a cluster spec."""
+        specs = registries.parse(raw, region=region, account=account)
+        for index, spec in enumerate(specs):
+            registries_live.check_form(spec, f"/registries/{index}")
+        return specs
+
+    async def check(self, cloud: Cloud, specs: Sequence[RegistrySpec]) -> None:
+        """Ask AWS what can be known before anything begins; of names that Slipway has, the transaction says so."""
+        async with self._database.read() as session:
+            known = [await registry_rows.named(session, cloud.account.id, cloud.region, spec.name) for spec in specs]
+        for spec, existing in zip(specs, known, strict=True):
+            if existing is None:
+                await registries_live.check_new(cloud, spec)
+
+
 class ReleaseClusters:
     """Clusters, as releases ask for them."""
 
@@ -157,6 +190,7 @@ class TagDirectory:
         "cluster": Cluster,
         "nodegroup": Nodegroup,
         "addon": Addon,
+        "registry": Registry,
         "release": Release,
     }
 
@@ -206,6 +240,7 @@ class Services:
     clouds: AccountClouds
     clusters: ClusterFeature
     nodegroups: NodegroupFeature
+    registries: RegistryFeature
     releases: ReleaseFeature
     helm: Helm
     charts: Charts
@@ -227,11 +262,15 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
     nodegroup_service = NodegroupService(ledger, cluster_directory)
     nodegroup_directory = NodegroupDirectory(nodegroup_service)
     account_directory = AccountDirectory()
-    cluster_service = ClusterService(ledger, account_directory, nodegroup_directory, addon_service)
+    registry_service = RegistryService(ledger, account_directory)
+    registry_directory = RegistryDirectory(database, registry_service)
+    cluster_service = ClusterService(ledger, account_directory, nodegroup_directory, addon_service, registry_directory)
     ledger.register("cluster", cluster_service)
     ledger.register("nodegroup", nodegroup_service)
     ledger.register("addon", addon_service)
+    ledger.register("registry", registry_service)
     ensure_nodegroup = EnsureNodegroup(database, clouds, cluster_directory)
+    ensure_registry = EnsureRegistry(database, clouds)
     helm = Helm(settings.helm, rules=Rules.of(settings), max_changes=settings.helm_max_changes)
     charts = Charts(helm, database, vault, None)
     release_clusters = ReleaseClusters()
@@ -244,8 +283,17 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
     return Services(
         ledger=ledger,
         clouds=clouds,
-        clusters=ClusterFeature(cluster_service, ledger, account_directory, nodegroup_directory, clouds, LiveChecks()),
+        clusters=ClusterFeature(
+            cluster_service,
+            ledger,
+            account_directory,
+            nodegroup_directory,
+            registry_directory,
+            clouds,
+            LiveChecks(),
+        ),
         nodegroups=NodegroupFeature(nodegroup_service, ledger, cluster_directory, clouds),
+        registries=RegistryFeature(registry_service, ledger, account_directory, clouds, ImageLists()),
         releases=ReleaseFeature(
             release_service,
             ledger,
@@ -275,5 +323,8 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
             "addon.create": addon_reconciler,
             "addon.update": addon_reconciler,
             "addon.delete": addon_reconciler,
+            "registry.create": ensure_registry,
+            "registry.update": ensure_registry,
+            "registry.delete": DeleteRegistry(database, clouds),
         },
     )

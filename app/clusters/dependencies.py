@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.clusters import repository
 from app.clusters.live import LiveChecks
 from app.clusters.models import Addon, Cluster
-from app.clusters.ports import Accounts, Nodegroups
+from app.clusters.ports import Accounts, Nodegroups, Registries
 from app.clusters.schemas import AddonStatus, ClusterCreate, ClusterOut, ClusterOutputs, ClusterSpec, ClusterStatus
 from app.clusters.service import ClusterService
 from app.gateways.aws.cloud import Clouds
@@ -28,6 +28,7 @@ class ClusterFeature:
     ledger: Ledger
     accounts: Accounts
     nodegroups: Nodegroups
+    registries: Registries
     clouds: Clouds
     live: LiveChecks
 

@@ -59,3 +59,25 @@ class Nodegroups(Protocol):
     async def any_active(self, session: AsyncSession, cluster_id: str) -> bool:
         """Tell whether the cluster has a node group that serves."""
         ...
+
+
+class Registries(Protocol):
+    """Knows registries, which may be asked for with a cluster and then stand on their own."""
+
+    def parse(self, raw: Sequence[dict[str, Any]], *, region: str, account: str) -> list[Any]:
+        """Check the registries of a cluster spec; raises InvalidError with pointers below `/registries`."""
+        ...
+
+    async def check(self, cloud: Cloud, specs: Sequence[Any]) -> None:
+        """Ask AWS what can be known before anything begins."""
+        ...
+
+    async def begin_create(
+        self, session: AsyncSession, caller: Caller, specs: Sequence[Any], *, parent_id: str
+    ) -> list[Operation]:
+        """Begin to create registries beside a cluster."""
+        ...
+
+    async def retry(self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str) -> Operation:
+        """Begin a failed operation of a registry again."""
+        ...

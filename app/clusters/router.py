@@ -54,10 +54,13 @@ async def list_clusters(
 async def create_cluster(
     document: Annotated[ClusterDocument, Body()], change: ChangeDep, database: DatabaseDep, feature: FeatureDep
 ) -> Response:
-    """Create a cluster, with its node groups if they are given; an eksctl ClusterConfig is taken as it is."""
+    """Create a cluster, and what its request holds beside it; an eksctl ClusterConfig is taken as it is."""
     request = read_request(document)
     try:
         groups = feature.nodegroups.parse(request.nodegroups, request.spec.name)
+        registries = feature.registries.parse(
+            request.registries, region=request.spec.region, account=request.spec.account
+        )
         async with database.read() as session:
             account = await feature.accounts.account_id(session, change.caller.project_id, request.spec.account)
             existing = await repository.named(session, account, request.spec.region, request.spec.name)
@@ -67,12 +70,14 @@ async def create_cluster(
         if existing is None:  # else the transaction says so
             spec, facts = await feature.live.creation(cloud, request.spec, request.expectations)
             await feature.nodegroups.check(cloud, groups, spec, facts)
+            await feature.registries.check(cloud, registries)
         async with change.transaction() as session:
             operation = await feature.service.create(
                 session,
                 change.caller,
                 spec,
                 groups,
+                registries,
                 facts=facts,
                 warnings=request.warnings,
                 whole=request.whole,

@@ -15,7 +15,7 @@ from app.clusters.errors import (
     DeletionProtectedError,
 )
 from app.clusters.models import Cluster
-from app.clusters.ports import Accounts, Nodegroups
+from app.clusters.ports import Accounts, Nodegroups, Registries
 from app.clusters.render import cluster_stack, own_addons
 from app.clusters.schemas import ClusterSpec
 from app.clusters.update_groups import stages_of_create, steps_of_update
@@ -45,11 +45,19 @@ def target_of(cluster: Cluster) -> Target:
 class ClusterService:
     """Creates, changes and deletes clusters, and knows how their operations are stopped and retried."""
 
-    def __init__(self, ledger: Ledger, accounts: Accounts, nodegroups: Nodegroups, addons: AddonService) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        accounts: Accounts,
+        nodegroups: Nodegroups,
+        addons: AddonService,
+        registries: Registries,
+    ) -> None:
         self._ledger = ledger
         self._accounts = accounts
         self._nodegroups = nodegroups
         self._addons = addons
+        self._registries = registries
 
     async def create(
         self,
@@ -57,6 +65,7 @@ class ClusterService:
         caller: Caller,
         spec: ClusterSpec,
         nodegroups: Sequence[Any] = (),
+        registries: Sequence[Any] = (),
         *,
         facts: dict[str, Any],
         warnings: Sequence[str] = (),
@@ -70,6 +79,7 @@ class ClusterService:
             caller: Who asks.
             spec: The cluster, its `version` filled in.
             nodegroups: Node groups as `Nodegroups.parse` gave them.
+            registries: Registries as `Registries.parse` gave them.
             facts: What `live.py` found out: `zones`, `control_plane_zone`.
             warnings: What the caller should know.
             whole: Answer with a parent operation even when there is only the cluster (a ClusterConfig).
@@ -81,7 +91,7 @@ class ClusterService:
         """
         cluster = await self._add(session, caller, spec, facts)
         parent: Operation | None = None
-        if nodegroups or whole:
+        if nodegroups or registries or whole:
             parent = await self._ledger.begin(
                 session,
                 caller,
@@ -100,6 +110,7 @@ class ClusterService:
         await self._addons.add(session, cluster, own_addons(spec))
         if parent is None:
             return operation
+        await self._registries.begin_create(session, caller, registries, parent_id=parent.id)
         await self._nodegroups.begin_create(session, caller, cluster, nodegroups, parent_id=parent.id)
         await self._install_addons(session, caller, cluster, needs=[Needs(operation.id)], parent_id=parent.id)
         return parent
@@ -257,6 +268,8 @@ class ClusterService:
                 needs = [Needs((await self._again(session, caller, cluster, child, parent_id=new.id)).id)]
             elif child.resource_type == "nodegroup":
                 await self._nodegroups.retry(session, caller, child, parent_id=new.id)
+            elif child.resource_type == "registry":
+                await self._registries.retry(session, caller, child, parent_id=new.id)
             elif child.kind != "addon.create":
                 await self._addons.retry(session, caller, child, parent_id=new.id)
         await self._install_addons(session, caller, cluster, needs=needs, parent_id=new.id)

@@ -65,6 +65,19 @@ NodegroupName = Annotated[
 ]
 """A node group's name as EKS takes it (CreateNodegroup `nodegroupName`)."""
 
+RepositoryName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$",
+        min_length=2,
+        max_length=256,
+        examples=["shop/sock-shop"],
+    ),
+    AfterValidator(_not_an_id),
+]
+"""A repository's name as ECR takes it (CreateRepository `repositoryName`, the schema of AWS::ECR::Repository)."""
+
+AwsAccountId = Annotated[str, Field(pattern=r"^[0-9]{12}$", examples=["111122223333"])]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z]+){1,3}-[0-9]{1,2}$", examples=["us-west-2"])]
 KubernetesVersion = Annotated[str, Field(pattern=r"^1\.[0-9]{1,2}$", examples=["1.34"])]
 Cidr = Annotated[str, AfterValidator(_cidr), Field(examples=["203.0.113.0/24"])]

@@ -1,8 +1,9 @@
 """What of a spec cannot be changed, since AWS could only replace the resource; specs as CONTRACT names their fields.
 
-Sources: "Update requires" in the CloudFormation references of AWS::EKS::Cluster and AWS::EKS::Nodegroup
+Sources: "Update requires" in the CloudFormation references of AWS::EKS::Cluster, AWS::EKS::Nodegroup and
+AWS::ECR::Repository
 (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-eks-cluster.html,
-…/aws-resource-eks-nodegroup.html, the same as `createOnlyProperties` of their schemas), UpdateClusterConfig
+…/aws-resource-eks-nodegroup.html, …, the same as `createOnlyProperties` of their schemas), UpdateClusterConfig
 (https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateClusterConfig.html), and for the authentication mode
 https://docs.aws.amazon.com/eks/latest/userguide/setting-up-access-entries.html.
 
@@ -54,6 +55,14 @@ NODEGROUP: tuple[Immutable, ...] = (
 """Fields of the node group spec. Not among them: `instance_types`, of which one alone can be changed for another,
 `disk_size_gib` and `ssh`, which are in the launch template and roll the nodes."""
 
+REGISTRY: tuple[Immutable, ...] = (
+    Immutable("/name", "AWS can only replace a repository to rename it"),
+    Immutable("/region", "a registry cannot move to another region; replication copies it there"),
+    Immutable("/account", "a registry cannot move to another account; replication copies it there"),
+    Immutable("/encryption", "AWS can only replace a repository to encrypt it otherwise"),
+)
+"""Fields of the registry spec."""
+
 _MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")
 
 
@@ -81,6 +90,11 @@ def nodegroup_violations(before: Mapping[str, Any], after: Mapping[str, Any]) ->
     else:
         return found
     return (*found, Immutable("/instance_types", reason))
+
+
+def registry_violations(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Immutable, ...]:
+    """Return every forbidden change between two registry specs."""
+    return tuple(_changed(REGISTRY, before, after))
 
 
 def _image(instance_types: list[str]) -> str | None:

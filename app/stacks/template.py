@@ -116,9 +116,10 @@ def new_template(description: str) -> Template:
     return template
 
 
-def stack_tags(resource_id: str, cluster: str, tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the caller's tags and Slipway's own two, which win: they are how leftovers are found again."""
-    return dict(sorted({**tags, TAG_ID: resource_id, TAG_CLUSTER: cluster}.items()))
+def stack_tags(resource_id: str, cluster: str | None, tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the caller's tags and Slipway's own, which win: they are how leftovers are found again."""
+    own = {TAG_ID: resource_id, **({TAG_CLUSTER: cluster} if cluster else {})}
+    return dict(sorted({**tags, **own}.items()))
 
 
 def tag_list(tags: Mapping[str, str]) -> Tags:

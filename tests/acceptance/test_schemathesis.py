@@ -31,7 +31,7 @@ EXAMPLES = 25
 """For each operation; the same ones in every run."""
 
 HEADERS = {"Authorization": f"Bearer {KEY}", "Accept": "application/json"}
-KNOWN = {"cluster": "known", "nodegroup": "workers", "credential": "charts.example.com"}
+KNOWN = {"cluster": "known", "nodegroup": "workers", "registry": "known", "credential": "charts.example.com"}
 """What there is, by the name of the path's parameter."""
 
 CHECKS = [
@@ -82,8 +82,13 @@ def _is_ready(url: str) -> bool:
 
 
 def _make_known(url: str) -> None:
-    """Ask for a cluster with a node group, so that not every name in a path is nobody's."""
-    body = {"name": KNOWN["cluster"], "region": "us-west-2", "nodegroups": [{"name": KNOWN["nodegroup"]}]}
+    """Ask for a cluster with what belongs to it, so that not every name in a path is nobody's."""
+    body = {
+        "name": KNOWN["cluster"],
+        "region": "us-west-2",
+        "nodegroups": [{"name": KNOWN["nodegroup"]}],
+        "registries": [{"name": KNOWN["registry"]}],
+    }
     answer = httpx.post(f"{url}/clusters", json=body, headers=HEADERS, timeout=60)
     assert answer.status_code == 202, answer.text
     KNOWN["operation"] = answer.json()["id"]

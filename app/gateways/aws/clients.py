@@ -17,6 +17,7 @@ from app.gateways.aws.errors import EXPIRED, translate
 if TYPE_CHECKING:
     from types_aiobotocore_cloudformation import CloudFormationClient
     from types_aiobotocore_ec2 import EC2Client
+    from types_aiobotocore_ecr import ECRClient
     from types_aiobotocore_eks import EKSClient
     from types_aiobotocore_elbv2 import ElasticLoadBalancingv2Client
     from types_aiobotocore_logs import CloudWatchLogsClient
@@ -93,6 +94,8 @@ class AwsClients:
     ) -> "CloudFormationClient": ...
     @overload
     async def client(self, account: AwsAccount, region: str, service: Literal["ec2"]) -> "EC2Client": ...
+    @overload
+    async def client(self, account: AwsAccount, region: str, service: Literal["ecr"]) -> "ECRClient": ...
     @overload
     async def client(self, account: AwsAccount, region: str, service: Literal["eks"]) -> "EKSClient": ...
     @overload

@@ -6,6 +6,8 @@ from typing import Protocol
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.cloudformation import CloudFormation
 from app.gateways.aws.ec2 import Ec2
+from app.gateways.aws.ecr import Ecr
+from app.gateways.aws.ecr_account import EcrAccount
 from app.gateways.aws.eks import Eks
 from app.gateways.aws.elb import Elb
 from app.gateways.aws.logs import Logs
@@ -35,6 +37,16 @@ class Cloud:
     def ec2(self) -> Ec2:
         """Networks, key pairs, instance types."""
         return Ec2(self._clients, self.account, self.region)
+
+    @cached_property
+    def ecr(self) -> Ecr:
+        """Repositories and their images."""
+        return Ecr(self._clients, self.account, self.region)
+
+    @cached_property
+    def ecr_account(self) -> EcrAccount:
+        """What ECR keeps for the whole account."""
+        return EcrAccount(self._clients, self.account, self.region)
 
     @cached_property
     def elb(self) -> Elb:

@@ -167,18 +167,21 @@ _UNAVAILABLE = {
 _EXISTS = {
     "AlreadyExistsException", "EntityAlreadyExists", "ResourceAlreadyExistsException", "NameAlreadyExistsException",
     "InvalidKeyPair.Duplicate", "InvalidGroup.Duplicate", "RepositoryAlreadyExistsException",
+    "PullThroughCacheRuleAlreadyExistsException",
 }  # fmt: skip
 _CONFLICT = {
     "ConflictException", "DeleteConflict", "DependencyViolation", "IncorrectState", "InvalidChangeSetStatus",
     "InvalidStateTransition", "OperationAbortedException", "OperationInProgressException", "OperationNotPermitted",
     "ResourceInUse", "ResourceInUseException", "StaleRequestException", "InvalidOperationException",
+    "LifecyclePolicyPreviewInProgressException", "RepositoryNotEmptyException",
 }  # fmt: skip
 _LIMIT = {"MaxFleetCountExceeded", "MaxSpotInstanceCountExceeded", "ServiceQuotaExceededException"}
 _INVALID = {
     "ClientException", "InsufficientCapabilities", "InsufficientCapabilitiesException", "InvalidParameter",
     "InvalidAction", "MalformedPolicyDocument", "MissingAction", "MissingParameter", "ParamValidationError",
     "UnknownParameter", "Unsupported", "UnsupportedOperation", "ValidationError", "ValidationException",
-    "UnsupportedAvailabilityZoneException",
+    "UnsupportedAvailabilityZoneException", "UnsupportedImageTypeException", "UnsupportedUpstreamRegistryException",
+    "UnableToAccessSecretException", "UnableToDecryptSecretValueException", "KmsException", "TooManyTagsException",
 }  # fmt: skip
 
 _BY_CODE: dict[str, type[AwsError]] = {

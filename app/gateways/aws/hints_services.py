@@ -1,4 +1,4 @@
-"""Hints on versions, nodes, access and names: failures of EKS, IAM and CloudFormation themselves."""
+"""Hints on versions, nodes, registries, access and names: failures of EKS, ECR, IAM and CloudFormation themselves."""
 
 from app.gateways.aws.hint_rule import Rule, rule
 
@@ -88,6 +88,69 @@ NODES: tuple[Rule, ...] = (
         "Somebody attached a policy or an instance profile to the role from outside: detach it, then delete again.",
         "DeleteConflict",
         says=r"cannot delete entity, must (?:detach|remove|delete)",
+    ),
+)
+
+REGISTRIES: tuple[Rule, ...] = (
+    rule(
+        "registry_not_empty",
+        "Images are in it: delete them first, or send the delete again with ?force=true, which deletes them too.",
+        "RepositoryNotEmptyException",
+        says=r"cannot be deleted because it still contains images",
+    ),
+    rule(
+        "lifecycle_policy_invalid",
+        "ECR refuses the lifecycle policy for the reason that the message gives: correct that rule and send it again.",
+        says=r"lifecycle policy validation failure",
+    ),
+    rule(
+        "repository_policy_invalid",
+        "ECR refuses the repository policy, mostly because a role or account in access doesn't exist (any more): take "
+        "it out.",
+        says=r"invalid repository policy provided",
+    ),
+    rule(
+        "registry_key_not_usable",
+        "ECR can't use the KMS key: it must be a symmetric one, enabled, in the registry's region, and Slipway's role "
+        "needs kms:DescribeKey, kms:CreateGrant and kms:RetireGrant on it.",
+        "KmsException",
+        "KmsError",
+    ),
+    rule(
+        "scan_limit_reached",
+        "ECR scans an image once in 24 hours, the scan on push included: read what that one found.",
+        says=r"scan quota per image has been exceeded",
+    ),
+    rule(
+        "image_not_scannable",
+        "ECR's basic scan reads packages of the common Linux distributions only: charts and images from scratch have "
+        "none.",
+        "UnsupportedImageTypeException",
+        says=r"UnsupportedImageError",
+    ),
+    rule(
+        "scan_disabled",
+        "The account scans by Amazon Inspector (enhanced scanning), which starts its scans by itself.",
+        says=r"^this feature is disabled",
+    ),
+    rule(
+        "upstream_needs_credentials",
+        "The other registry wants a login: keep it in Secrets Manager under ecr-pullthroughcache/… and give its ARN as "
+        "credential_arn.",
+        says=r"upstream registry requires authentication",
+    ),
+    rule(
+        "upstream_not_supported",
+        "ECR can cache from a few registries only, and wants the host that the documentation names for each.",
+        "UnsupportedUpstreamRegistryException",
+    ),
+    rule(
+        "upstream_secret_not_usable",
+        "ECR can't read the secret: it must be in this account and region, and its name must begin with "
+        "ecr-pullthroughcache/.",
+        "UnableToAccessSecretException",
+        "UnableToDecryptSecretValueException",
+        "SecretNotFoundException",
     ),
 )
 

@@ -1,6 +1,7 @@
 """Each hint, on a message that AWS really sent; the thread where it was quoted stands beside it."""
 
 import pytest
+from registry_messages import REGISTRY_MESSAGES
 
 from app.gateways.aws.failure_message import read_reason
 from app.gateways.aws.hint_rule import Rule
@@ -368,6 +369,7 @@ MESSAGES = [
         "Service Quotas",
     ),
     ("InvalidRequestException: Request limit exceeded.", "aws_throttled", "retry"),  # aws/aws-sdk#652
+    *REGISTRY_MESSAGES,
 ]
 
 

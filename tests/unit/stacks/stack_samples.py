@@ -9,10 +9,12 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from app.stacks import registry as registries
 from app.stacks.addon import POD_IDENTITIES, AddonInput, AddonSpec, PodIdentity, tolerating
 from app.stacks.cluster import Access, ClusterInput, Encryption, Endpoints
 from app.stacks.network import GivenNetwork, OwnNetwork
 from app.stacks.nodegroup import ClusterFacts, NodegroupInput, Scaling, Ssh, Update
+from app.stacks.registry import Grantees, RegistryInput
 from app.stacks.taints import Taint
 from app.stacks.template import StackTemplate
 
@@ -182,6 +184,59 @@ addon_specs = st.builds(
     resolve_conflicts=st.sampled_from(["NONE", "OVERWRITE", "PRESERVE"]),
 )
 addon_inputs = st.builds(AddonInput, ulids.map("add_{}".format), names, addon_specs, tags)
+
+LIFECYCLE = {
+    "rules": [
+        {
+            "rulePriority": 2,
+            "description": "the newest ten",
+            "selection": {
+                "tagStatus": "tagged",
+                "tagPatternList": ["v*"],
+                "countType": "imageCountMoreThan",
+                "countNumber": 10,
+            },
+            "action": {"type": "expire"},
+        },
+        {
+            "rulePriority": 1,
+            "selection": {
+                "tagStatus": "untagged",
+                "countType": "sinceImagePushed",
+                "countUnit": "days",
+                "countNumber": 14,
+            },
+            "action": {"type": "expire"},
+        },
+    ]
+}
+grantees = st.builds(
+    Grantees,
+    st.lists(st.from_regex(r"\A[0-9]{12}\Z"), max_size=2, unique=True).map(tuple),
+    st.sampled_from([(), (ROLE,)]),
+    st.sampled_from([(), ("o-a1b2c3d4e5",), ("o-a1b2c3d4e5", "o-0123456789")]),
+)
+mutabilities = st.sampled_from(
+    [
+        ("MUTABLE", ()),
+        ("IMMUTABLE", ()),
+        ("IMMUTABLE_WITH_EXCLUSION", ("latest", "dev-*")),
+        ("MUTABLE_WITH_EXCLUSION", ("v*",)),
+    ]
+)
+registry_inputs = st.builds(
+    lambda mutability, **rest: RegistryInput(tag_mutability=mutability[0], exclusions=mutability[1], **rest),
+    mutabilities,
+    resource_id=ulids.map("reg_{}".format),
+    name=st.from_regex(r"\A[a-z0-9]{2,20}([._-][a-z0-9]{1,9})?(/[a-z0-9]{1,20}){0,3}\Z"),
+    scan_on_push=st.booleans(),
+    encryption=st.sampled_from([None, registries.Encryption(), registries.Encryption(KEY)]),
+    lifecycle=st.sampled_from([None, LIFECYCLE]),
+    pull=grantees,
+    push=grantees,
+    empty_on_delete=st.booleans(),
+    tags=tags,
+)
 
 HARD = (Taint("dedicated", "NO_SCHEDULE", "gpu"), Taint("spot", "NO_EXECUTE"))
 TOLERATING = AddonSpec("coredns", None, tolerating("coredns", None, HARD))

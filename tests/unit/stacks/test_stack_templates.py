@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from stack_samples import (
     GIVEN,
     KEY,
+    LIFECYCLE,
     PUBLIC_KEY,
     ROLE,
     TOLERATING,
@@ -23,6 +24,7 @@ from stack_samples import (
     nodegroup,
     nodegroup_inputs,
     references,
+    registry_inputs,
     schema,
 )
 
@@ -30,6 +32,8 @@ from app.stacks.addon import POD_IDENTITIES, AddonInput, AddonSpec, addon_templa
 from app.stacks.cluster import Access, Encryption, Endpoints, cluster_template
 from app.stacks.network import OwnNetwork
 from app.stacks.nodegroup import ClusterFacts, Ssh, Update, nodegroup_template
+from app.stacks.registry import Encryption as RegistryEncryption
+from app.stacks.registry import Grantees, RegistryInput, registry_template
 from app.stacks.taints import Taint
 from app.stacks.template import (
     MAX_BODY_BYTES,
@@ -83,6 +87,21 @@ REPRESENTATIVE = {
         nodegroup(cluster=ClusterFacts("prod", "vpc-0123456789abcdef0", "sg-0123456789abcdef0", "ipv6"), ssh=Ssh())
     ),
     "addon-tolerating": addon_template(AddonInput(f"add_{ULID}", "prod", TOLERATING)),
+    "registry-default": registry_template(RegistryInput(f"reg_{ULID}", "shop")),
+    "registry-everything": registry_template(
+        RegistryInput(
+            f"reg_{ULID}",
+            "shop/sock-shop",
+            tag_mutability="IMMUTABLE_WITH_EXCLUSION",
+            exclusions=("latest", "dev-*"),
+            encryption=RegistryEncryption(KEY),
+            lifecycle=LIFECYCLE,
+            pull=Grantees(("111122223333",), (ROLE,), ("o-a1b2c3d4e5",)),
+            push=Grantees(roles=(ROLE,)),
+            empty_on_delete=True,
+            tags=MANY_TAGS,
+        )
+    ),
     "addon-csi": addon_template(
         AddonInput(
             f"add_{ULID}",
@@ -97,6 +116,7 @@ any_template = st.one_of(
     cluster_inputs.map(lambda spec: (cluster_template, spec)),
     nodegroup_inputs.map(lambda spec: (nodegroup_template, spec)),
     addon_inputs.map(lambda spec: (addon_template, spec)),
+    registry_inputs.map(lambda spec: (registry_template, spec)),
 )
 
 

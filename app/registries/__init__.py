@@ -1,0 +1,1 @@
+"""Registries: ECR repositories, what is in them, and the way into them."""

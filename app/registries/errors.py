@@ -1,0 +1,97 @@
+"""Errors of registries."""
+
+from app.core.errors import ConflictError, InvalidError, NotFoundError
+
+
+class RegistryNotFoundError(NotFoundError):
+    """No such registry in the caller's project."""
+
+    code = "registry_not_found"
+
+
+class ImageNotFoundError(NotFoundError):
+    """The registry holds no such image."""
+
+    code = "image_not_found"
+
+
+class ScanNotFoundError(NotFoundError):
+    """The image was never scanned."""
+
+    code = "scan_not_found"
+
+
+class PreviewNotFoundError(NotFoundError):
+    """No preview of a lifecycle policy was started, or AWS has forgotten it."""
+
+    code = "lifecycle_preview_not_found"
+
+
+class RegistryExistsError(ConflictError):
+    """The account has a registry of that name in that region."""
+
+    code = "registry_exists"
+    title = "The name is in use"
+
+
+class RepositoryExistsError(ConflictError):
+    """ECR has a repository of that name, which Slipway did not make."""
+
+    code = "repository_exists"
+    title = "The name is in use in ECR"
+
+
+class RegistryNotEmptyError(ConflictError):
+    """The registry holds images (`images` counts them), and the request did not say that they may go."""
+
+    code = "registry_not_empty"
+    title = "The registry holds images"
+
+
+class RegistryNotReadyError(ConflictError):
+    """The registry is not there (yet), or is gone from ECR."""
+
+    code = "registry_not_ready"
+    title = "The registry is not ready"
+
+
+class RegistryDeletingError(ConflictError):
+    """The registry is being deleted; `operation_id` names the delete."""
+
+    code = "registry_deleting"
+    title = "The registry is being deleted"
+
+
+class ImageNotScannableError(ConflictError):
+    """ECR cannot scan that: a chart, or an image of an operating system that it does not know."""
+
+    code = "image_not_scannable"
+    title = "The image cannot be scanned"
+
+
+class ScanLimitError(ConflictError):
+    """ECR scans an image once in 24 hours."""
+
+    code = "scan_limit_reached"
+    title = "The image was scanned already"
+
+
+class PreviewInProgressError(ConflictError):
+    """A preview is being made; read it."""
+
+    code = "lifecycle_preview_in_progress"
+    title = "A preview is being made"
+
+
+class LifecycleMissingError(ConflictError):
+    """The registry has no lifecycle policy, and the request brought none."""
+
+    code = "lifecycle_missing"
+    title = "There is no lifecycle policy"
+
+
+class RefusedByEcrError(InvalidError):
+    """ECR did not take what was sent; `aws_code` and `hint` say more."""
+
+    code = "refused_by_ecr"
+    title = "ECR does not take that"
