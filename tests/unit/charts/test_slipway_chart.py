@@ -1,39 +1,23 @@
 """The chart that Slipway ships as: what helm makes of it, and what it refuses."""
 
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from unit.charts import rendering
+from unit.charts.rendering import ROOT, Document, documents_of, helm, pod_of, template
 
 from app.core.settings import Settings
-from app.gateways.helm import binary
 
-CHART = Path(__file__).resolve().parents[3] / "charts" / "slipway"
+CHART = ROOT / "charts" / "slipway"
 POSTGRESQL = ("database.url=postgresql://u:p@db/slipway", "secrets.encryptionKey=a-key")
 
 
-def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(binary.locate()), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+def render(*sets: str) -> list[Document]:
+    return documents_of(template("slipway", CHART, *sets))
 
 
-def render(*sets: str) -> list[dict[str, Any]]:
-    done = helm("template", "slipway", str(CHART), *(part for one in sets for part in ("--set", one)))
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
-
-
-def one(documents: list[dict[str, Any]], kind: str, name: str = "slipway") -> dict[str, Any]:
-    found = [each for each in documents if each["kind"] == kind and each["metadata"]["name"] == name]
-    assert len(found) == 1, [(each["kind"], each["metadata"]["name"]) for each in documents]
-    return found[0]
-
-
-def pod_of(deployment: dict[str, Any]) -> dict[str, Any]:
-    spec: dict[str, Any] = deployment["spec"]["template"]["spec"]
-    return spec
+def one(documents: list[Document], kind: str, name: str = "slipway") -> Document:
+    return rendering.one(documents, kind, name)
 
 
 def env_of(container: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +138,7 @@ def test_all_that_can_be_switched_on_renders() -> None:
     ],
 )
 def test_what_cannot_work_is_refused_with_what_to_do(sets: tuple[str, ...], says: str) -> None:
-    done = helm("template", "slipway", str(CHART), *(part for each in sets for part in ("--set", each)))
+    done = template("slipway", CHART, *sets)
 
     assert done.returncode != 0
     assert says in done.stderr
