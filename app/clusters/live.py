@@ -10,6 +10,7 @@ from app.clusters.models import Cluster
 from app.clusters.render import cluster_stack
 from app.clusters.schemas import ClusterSpec
 from app.core.errors import FieldError, InvalidError
+from app.core.validation import did_you_mean
 from app.gateways.aws.cloud import Cloud
 from app.gateways.aws.ec2 import Subnet
 
@@ -55,6 +56,7 @@ class LiveChecks:
             ClusterExistsError: AWS has a cluster of that name.
             AwsError: AWS could not be asked.
         """
+        await self._check_region(cloud)
         names, default = await self.versions(cloud)
         version = spec.version or default
         if version not in names:
@@ -103,6 +105,12 @@ class LiveChecks:
         else:
             return
         raise InvalidError("The version cannot be reached.", [FieldError("/version", detail)])
+
+    async def _check_region(self, cloud: Cloud) -> None:
+        others = await self._keep(cloud, "regions", cloud.other_regions)
+        if others is not None:
+            detail = f"AWS has no region {cloud.region}{did_you_mean(cloud.region, others)}; it has {', '.join(others)}"
+            raise InvalidError("The region does not exist.", [FieldError("/region", detail)])
 
     async def _zones(self, cloud: Cloud, spec: ClusterSpec) -> Facts:
         available = [zone.name for zone in await self._keep(cloud, "zones", cloud.ec2.availability_zones)]

@@ -158,6 +158,25 @@ class AwsClients:
         with translate("sts:Configuration"):
             return await asyncio.to_thread(self._session(PROCESS, "").get_config_variable, "region")
 
+    async def partition(self, region: str) -> tuple[str, bool]:
+        """Return the partition that a region's name belongs to (`aws`, `aws-cn`), and whether the SDK knows the region.
+
+        The SDK is older than AWS: it does not know the newest regions. A name of no known form is taken for `aws`.
+
+        Raises:
+            CredentialsError: The process's profile does not exist.
+        """
+        await self._load_sdk()
+        from botocore.exceptions import UnknownRegionError
+
+        with translate("sts:Configuration"):
+            session = self._session(PROCESS, "")
+            try:
+                partition = session.get_partition_for_region(region)
+            except UnknownRegionError:
+                partition = "aws"
+            return partition, region in await session.get_available_regions("eks", partition)
+
     async def aclose(self) -> None:
         """Close every connection. Calls that are under way fail."""
         self._closed = True

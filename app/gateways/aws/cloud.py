@@ -13,6 +13,9 @@ from app.gateways.aws.elb import Elb
 from app.gateways.aws.logs import Logs
 from app.gateways.aws.sts import Identity, Sts
 
+HOMES = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+"""By partition, a region that every account of it can ask."""
+
 
 class Cloud:
     """The services of one account + region; the connections behind them are shared by the whole process."""
@@ -57,6 +60,20 @@ class Cloud:
     def logs(self) -> Logs:
         """Log groups."""
         return Logs(self._clients, self.account, self.region)
+
+    async def other_regions(self) -> list[str] | None:
+        """Return None if there is such a region, else the regions that there are, by name.
+
+        What the SDK does not know may be newer than the SDK: that is asked of EC2, where the partition is at home.
+
+        Raises:
+            AwsError: AWS could not be asked.
+        """
+        partition, known = await self._clients.partition(self.region)
+        if known or partition not in HOMES:
+            return None
+        found = await Ec2(self._clients, self.account, HOMES[partition]).regions()
+        return None if self.region in found else found
 
     async def identity(self) -> Identity:
         """Return who Slipway is in this account; asked for once."""

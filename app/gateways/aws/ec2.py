@@ -127,6 +127,13 @@ class Ec2:
         ]
         return sorted((zone for zone in zones if zone.id not in ZONES_WITHOUT_EKS), key=lambda zone: zone.name)
 
+    async def regions(self) -> list[str]:
+        """Return the names of all regions of this one's partition, those that have to be opted in to among them."""
+        client = await self._client()
+        with translate("ec2:DescribeRegions"):
+            answer = await client.describe_regions(AllRegions=True)
+        return sorted(data["RegionName"] for data in answer["Regions"])
+
     async def key_pair(self, name: str) -> str | None:
         """Return the id of the key pair of that name, or None if there is none in this region."""
         client = await self._client()

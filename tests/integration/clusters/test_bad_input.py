@@ -44,6 +44,26 @@ SPECS: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+async def test_a_region_that_does_not_exist(slipway: Slipway) -> None:
+    file = {
+        "apiVersion": "eksctl.io/v1alpha5",
+        "kind": "ClusterConfig",
+        "metadata": {"name": "no", "region": "us-wst-2"},
+    }
+    for body, pointer in (({**GOOD, "region": "us-wst-2"}, "/region"), (file, "/metadata/region")):
+        problem = await slipway.refused("POST", "/clusters", body)
+        assert (problem["status"], problem["code"], pointers(problem)) == (422, "invalid", [pointer])
+        assert 'did you mean "us-west-2"' in problem["errors"][0]["detail"]
+    problem = await slipway.refused("POST", "/clusters", {**GOOD, "region": "moon-sea-1"})
+    assert (problem["status"], problem["code"]) == (422, "invalid")
+    problem = await slipway.refused(
+        "POST", "/clusters", {**GOOD, "region": "zz-sea-1"}
+    )  # of no form that the SDK knows
+    assert (problem["status"], problem["code"], pointers(problem)) == (422, "invalid", ["/region"])
+    assert slipway.cloud.calls() == {"ec2:DescribeRegions": 2}
+    assert await nothing_began(slipway)
+
+
 async def nothing_began(slipway: Slipway) -> bool:
     calls = slipway.cloud.calls()
     rows = [await slipway.count(table) for table in ("clusters", "nodegroups", "addons", "operations")]
