@@ -121,7 +121,7 @@ class AddonService:
     async def begin_delete(
         self, session: AsyncSession, caller: Caller, cluster: Cluster, *, needs: Sequence[Needs], parent_id: str
     ) -> list[Operation]:
-        """Begin to delete every addon, after `needs`; creates that run are superseded."""
+        """Begin to delete every addon, after `needs`; creates that run are superseded, updates are waited for."""
         addons = await repository.addons_of(session, [cluster.id])
         return [await self._remove(session, caller, addon, needs=needs, parent_id=parent_id) for addon in addons]
 
@@ -178,6 +178,8 @@ class AddonService:
         if live is not None and live.kind == "addon.create":
             await self._ledger.supersede(session, live)
             needs = [*needs, Needs(live.id, "end")]
+        elif live is not None:
+            needs = [*needs, await self._ledger.let_end(session, live)]
         addon.phase = "deleting"
         data = {"usable": True, "force": False}  # one that could not be deleted is still there, and wanted no more
         plan = Plan("addon.delete", ("delete_stack",), data, needs=needs, parent_id=parent_id)

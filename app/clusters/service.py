@@ -214,7 +214,8 @@ class ClusterService:
 
         Raises:
             DeletionProtectedError: `deletion_protection` is on.
-            OperationInProgressError: the cluster, or what belongs to it, is being changed; a create is superseded.
+            OperationInProgressError: the cluster is being changed; a create is superseded. Changes of what belongs to
+                the cluster are waited for.
         """
         if cluster.spec.get("deletion_protection"):
             raise DeletionProtectedError(

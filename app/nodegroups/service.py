@@ -161,7 +161,7 @@ class NodegroupService:
     async def delete_with_cluster(
         self, session: AsyncSession, caller: Caller, cluster_id: str, *, parent_id: str
     ) -> list[Operation]:
-        """Begin to delete every group of a cluster; one that is being deleted already is returned as it is."""
+        """Begin to delete every group of a cluster, after what changes it; one that is being deleted stays as it is."""
         begun = []
         for group in await repository.of_cluster(session, cluster_id):
             live = await operations.live_of(session, group.id)
@@ -279,16 +279,20 @@ class NodegroupService:
         callback_url: str | None = None,
     ) -> Operation:
         live = await operations.live_of(session, group.id)
+        usable = group.phase == "active"
         needs: list[Needs] = []
         if live is not None and live.kind == "nodegroup.create":
             await self._ledger.supersede(session, live)
             needs = [Needs(live.id, "end")]
+        elif live is not None and parent_id is not None:  # the cluster's delete waits, the group's own one does not
+            needs = [await self._ledger.let_end(session, live)]
+            usable = bool(live.input.get("usable"))
         else:
             await self._ledger.check_free(session, group.id)
         plan = Plan(
             "nodegroup.delete",
             ("delete_stack",),
-            {"usable": group.phase == "active", "force": retry_of is not None},
+            {"usable": usable, "force": retry_of is not None},
             needs=needs,
             parent_id=parent_id,
             retry_of=retry_of,

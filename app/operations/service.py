@@ -156,6 +156,15 @@ class Ledger:
         )
         await claims.wake(session, self._notifier, [operation.id])
 
+    async def let_end(self, session: AsyncSession, operation: Operation) -> Needs:
+        """Take the lock from a running change, which goes on to its end; return what the new holder has to wait for."""
+        await session.execute(
+            update(Operation)
+            .where(col(Operation.id) == operation.id, col(Operation.status).in_(LIVE))
+            .values(lock_key=None)
+        )
+        return Needs(operation.id, "end")
+
     async def read(self, session: AsyncSession, caller: Caller, operation_id: str) -> OperationOut:
         """Return what the caller sees of an operation."""
         return await self.out(session, await repository.get(session, caller.project_id, operation_id))

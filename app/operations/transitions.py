@@ -58,7 +58,8 @@ def settle(
     """Bring a resource's row into line with the end of an operation on it.
 
     From the operation: `input.generation` is what was applied; `data.outputs` and `data.facts` are what was found.
-    A create that was superseded by a delete leaves the row to that delete.
+    A create that was superseded by a delete leaves the row to that delete; a change that a delete waits for leaves it
+    the phase.
 
     Args:
         row: The resource.
@@ -75,6 +76,8 @@ def settle(
     assert at is not None  # noqa: S101 - the engine settles what has ended
     row.outputs = {**row.outputs, **operation.data.get("outputs", {})}
     row.facts = {**row.facts, **operation.data.get("facts", {})}
+    if row.phase == "deleting" and verb != "delete":
+        return
     phase = phase_after(verb, ending, usable=usable)
     if phase == GONE:
         row.deleted_at = at

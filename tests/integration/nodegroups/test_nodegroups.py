@@ -191,3 +191,23 @@ async def test_a_group_waits_for_its_cluster_and_the_addons_for_the_group(slipwa
     assert second["depends_on"] == [update["id"]]
     assert (await slipway.wait(update))["status"] == "failed"
     assert (await slipway.wait(second))["status"] == "succeeded"
+
+
+async def test_a_cluster_is_deleted_after_the_changes_of_what_belongs_to_it(slipway: Slipway) -> None:
+    await slipway.cluster(slipway.name, WORKERS, addons=[{"name": "coredns"}])
+    slipway.cloud.rules([{"op": "update", "type": f"AWS::EKS::{kind}", "delay": 2} for kind in ("Nodegroup", "Addon")])
+    coredns = [{"name": "coredns", "configuration": {"replicaCount": 3}}]
+    patched = await slipway.change("PATCH", f"/clusters/{slipway.name}", {"addons": coredns})
+    addon = (await slipway.child(patched, "addon.update"))["id"]
+    await slipway.until(f"/operations/{addon}", lambda found: found["status"] == "running")
+    group = await slipway.change("PATCH", "/nodegroups/workers", {"scaling": {"desired": 2}})
+    problem = await slipway.refused("DELETE", "/nodegroups/workers")
+    assert (problem["status"], problem["operation_id"]) == (409, group["id"])
+
+    deleted = await slipway.change("DELETE", f"/clusters/{slipway.name}")
+    assert (await slipway.get("/nodegroups/workers"))["status"]["phase"] == "deleting"
+    assert (await slipway.wait(deleted))["status"] == "succeeded"
+    for changed, kind in ((group["id"], "nodegroup.delete"), (addon, "addon.delete")):
+        change, delete = await slipway.get(f"/operations/{changed}"), await slipway.child(deleted, kind)
+        assert (change["status"], change["id"] in delete["depends_on"]) == ("succeeded", True)
+        assert change["finished_at"] <= delete["started_at"]

@@ -1,11 +1,13 @@
 """Beginning, cancelling, retrying and forgetting operations."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from integration.engine.conftest import CALLER, KIND, REGION, Bench, Scripted
 
 from app.core.failure import Failure
+from app.db.base import DEFAULT_ACCOUNT
 from app.engine import retention
 from app.engine.contract import Cancelled, Context, Done, Fail, Outcome, Wait
 from app.engine.models import Operation
@@ -126,6 +128,29 @@ async def test_a_superseded_create_gives_its_place_and_its_lock_away(bench: Benc
         created, deleted = await bench.ended(create, delete)
     assert (created.status, deleted.status) == ("cancelled", "succeeded")
     assert deleted.started_at >= created.finished_at  # type: ignore[operator]
+
+
+async def test_a_change_goes_on_to_its_end_without_its_lock(bench: Bench) -> None:
+    let_go = asyncio.Event()
+
+    async def change(_context: Context) -> Outcome:
+        await let_go.wait()
+        return Done()
+
+    changing = await bench.begin()
+    resource = (await bench.get(changing)).resource_id
+    target = Target("thing", resource, "x", CALLER.project_id, DEFAULT_ACCOUNT, REGION)
+    async with bench.running({KIND: Scripted(change), "thing.delete": Scripted(act)}):
+        async with bench.database.write() as session:
+            needs = await bench.ledger.let_end(session, await session.get_one(Operation, changing))
+            delete = (await bench.ledger.begin(session, CALLER, target, Plan("thing.delete", needs=[needs]))).id
+        async with bench.database.write() as session:
+            with pytest.raises(OperationInProgressError, match=delete):
+                await bench.ledger.check_free(session, resource)
+        let_go.set()
+        changed, deleted = await bench.ended(changing, delete)
+    assert (changed.status, deleted.status) == ("succeeded", "succeeded")
+    assert deleted.started_at >= changed.finished_at  # type: ignore[operator]
 
 
 async def test_only_the_newest_failure_of_a_resource_is_retried(bench: Bench, things: Things) -> None:

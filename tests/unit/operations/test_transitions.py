@@ -74,6 +74,18 @@ def test_what_was_superseded_leaves_the_row_to_who_took_over() -> None:
     assert (resource.phase, resource.deleted_at, resource.conditions, resource.facts) == ("deleting", None, [], {})
 
 
+def test_a_change_that_a_delete_waits_for_leaves_it_the_phase() -> None:
+    resource = row()
+    resource.phase = "deleting"
+    settle(resource, ended("nodegroup.update", data={"facts": {"a": 1}}), "succeeded", usable=True)
+    assert (resource.phase, resource.deleted_at, resource.conditions, resource.facts) == (
+        "deleting",
+        None,
+        [],
+        {"a": 1},
+    )
+
+
 @pytest.mark.parametrize(("kind", "ending"), [("cluster.delete", "succeeded"), ("cluster.create", "cancelled")])
 def test_what_is_gone_is_marked_as_deleted(kind: str, ending: Any) -> None:
     resource = row()
