@@ -43,6 +43,7 @@ from app.operations.service import GROUP_KIND, Ledger, Needs
 from app.registries import live as registries_live
 from app.registries import repository as registry_rows
 from app.registries import service as registries
+from app.registries.charts import RegistryCharts
 from app.registries.dependencies import RegistryFeature
 from app.registries.images import ImageLists
 from app.registries.models import Registry
@@ -57,6 +58,7 @@ from app.releases.install import EnsureRelease, RollbackRelease
 from app.releases.live import ChartChecks
 from app.releases.models import Release
 from app.releases.ports import ClusterView as ReleaseClusterView
+from app.releases.ports import RegistryChart, RegistryView
 from app.releases.reader import ReleaseReader
 from app.releases.reconcile import Tools
 from app.releases.remove import DeleteRelease, TestRelease
@@ -183,6 +185,23 @@ class ReleaseClusters:
         ]
 
 
+class ReleaseRegistries:
+    """Registries, as releases ask for them."""
+
+    def __init__(self, charts: RegistryCharts) -> None:
+        self._charts = charts
+        self.needs = charts.needs
+
+    async def get(self, session: AsyncSession, project_id: str, reference: str) -> RegistryView:
+        """Return a registry of the project by id or name."""
+        found = await self._charts.registry(session, project_id, reference)
+        return RegistryView(found.id, found.name, is_there=bool(found.observed_generation))
+
+    async def chart(self, registry_id: str, name: str, version: str | None, digest: str | None) -> RegistryChart:
+        """Return where a chart of a registry is; asks AWS, outside of any transaction."""
+        return RegistryChart(*await self._charts.locate(registry_id, name, version, digest))
+
+
 class TagDirectory:
     """The tags of every kind of resource, as webhooks ask for them."""
 
@@ -272,9 +291,10 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
     ensure_nodegroup = EnsureNodegroup(database, clouds, cluster_directory)
     ensure_registry = EnsureRegistry(database, clouds)
     helm = Helm(settings.helm, rules=Rules.of(settings), max_changes=settings.helm_max_changes)
-    charts = Charts(helm, database, vault, None)
+    release_registries = ReleaseRegistries(RegistryCharts(database, clouds))
+    charts = Charts(helm, database, vault, release_registries)
     release_clusters = ReleaseClusters()
-    release_service = ReleaseService(ledger, release_clusters, None, vault)
+    release_service = ReleaseService(ledger, release_clusters, release_registries, vault)
     ledger.register("release", release_service)
     places = Places(settings.helm_max_changes, settings.helm_max_per_cluster)
     release_tools = Tools(database, clouds, release_clusters, release_service, helm, charts, places)

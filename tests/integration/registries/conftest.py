@@ -1,5 +1,7 @@
 """The running service, on SQLite, and who pushes to its registries."""
 
+import asyncio
+import subprocess
 import uuid
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -12,6 +14,7 @@ from integration.running import REGION, Slipway, running
 
 from app.demo import oci
 from app.engine import stack_driver
+from app.gateways.helm import binary
 
 
 @pytest.fixture
@@ -45,6 +48,27 @@ class Pusher:
             plain_http=self.credentials["plain_http"],
         )
         return digest
+
+
+async def helm_push(credentials: dict[str, Any], archive: Path, folder: Path) -> None:
+    """Log helm in by the line that Slipway gives, and push a packaged chart to where its name belongs."""
+    helm = str(await asyncio.to_thread(binary.locate))
+    home = {f"HELM_{name}_HOME": str(folder / name) for name in ("CONFIG", "CACHE", "DATA")}
+    parent, password = credentials["repository_uri"].rpartition("/")[0], credentials["password"]
+    for command in (
+        [helm, *credentials["helm_registry_login"].split()[1:]],
+        [helm, "push", str(archive), f"oci://{parent}", "--plain-http"],
+    ):
+        ended = await asyncio.to_thread(
+            subprocess.run,
+            command,
+            input=password,
+            text=True,
+            capture_output=True,
+            env=home,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr
 
 
 async def pusher_of(slipway: Slipway, folder: Path, registry: str) -> Pusher:

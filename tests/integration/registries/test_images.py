@@ -1,7 +1,5 @@
 """What is in a registry, and the way in: credentials, images, scans, lifecycle previews."""
 
-import asyncio
-import subprocess
 import tarfile
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -10,11 +8,9 @@ from typing import Any
 
 import pytest
 from integration.conftest import LocalCloud
-from integration.registries.conftest import Pusher, made, pusher_of
+from integration.registries.conftest import Pusher, helm_push, made, pusher_of
 from integration.running import Slipway, pointers, running
 from sqlalchemy import text
-
-from app.gateways.helm import binary
 
 NOBODY = f"sha256:{'0' * 64}"
 
@@ -50,17 +46,9 @@ async def test_helm_logs_in_and_pushes_with_the_credentials(slipway: Slipway, tm
     for line in (given["docker_login"], given["helm_registry_login"]):
         assert "--password-stdin" in line
         assert given["password"] not in line
-    helm = str(await asyncio.to_thread(binary.locate))
-    assert given["helm_registry_login"].startswith("helm ")
-    login = [helm, *given["helm_registry_login"].split()[1:]]
-    home = {f"HELM_{name}_HOME": str(tmp_path / name) for name in ("CONFIG", "CACHE", "DATA")}
+    assert given["helm_registry_login"].startswith("helm registry login ")
     packed = chart(tmp_path, slipway.name, "1.2.3")
-    push = [helm, "push", str(packed), f"oci://{given['registry']}/team", "--plain-http"]
-    for command in (login, push):
-        made_it = await asyncio.to_thread(
-            subprocess.run, command, input=given["password"], text=True, capture_output=True, env=home, check=False
-        )
-        assert made_it.returncode == 0, made_it.stderr
+    await helm_push(given, packed, tmp_path)
     [image] = (await slipway.get(f"{path}/images"))["items"]
     assert image["tags"] == ["1.2.3"]
     assert image["artifact_media_type"] == "application/vnd.cncf.helm.config.v1+json"
