@@ -83,6 +83,9 @@ def test_blobs_are_pushed_whole_or_in_chunks(registry: Registry, name: str) -> N
     head = registry.call("HEAD", f"/v2/{name}/blobs/{digest}")
     assert (head.status, head.headers["Content-Length"], head.body) == (200, "10000", b"")
     assert registry.call("GET", f"/v2/{name}/blobs/{digest}").body == data
+    part = registry.call("GET", f"/v2/{name}/blobs/{digest}", Range="bytes=9995-")
+    assert (part.status, part.body, part.headers["Content-Range"]) == (206, data[9995:], "bytes 9995-9999/10000")
+    assert registry.call("GET", f"/v2/{name}/blobs/{digest}", Range="bytes=10000-").status == 416
     single = registry.call("POST", f"/v2/{name}/blobs/uploads/?digest={digest_of(b'all at once')}", b"all at once")
     assert single.status == 201
     assert registry.call("PUT", f"{location}?digest={digest}").error.startswith("BLOB_UPLOAD_UNKNOWN")

@@ -278,7 +278,13 @@ def _cancel_upload(call: Call) -> tuple[int, bytes]:
 def _get_blob(call: Call) -> tuple[int, bytes]:
     found = layers.blob(call.name, call.reference)
     call.answer.update({"Content-Type": "application/octet-stream", "Docker-Content-Digest": call.reference})
-    return 200, found
+    call.answer["Accept-Ranges"] = "bytes"
+    part = re.fullmatch(r"bytes=(\d+)-(\d*)", call.headers.get("range", ""))
+    if part is None:
+        return 200, found
+    first, last = int(part[1]), min(int(part[2] or len(found)), len(found) - 1)
+    call.answer["Content-Range"] = f"bytes {first}-{last}/{len(found)}" if first <= last else f"bytes */{len(found)}"
+    return (206, found[first : last + 1]) if first <= last else (416, b"")
 
 
 _OPERATIONS: dict[tuple[str, str], tuple[str, Callable[[Call], tuple[int, bytes]]]] = {
