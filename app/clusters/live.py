@@ -10,8 +10,7 @@ from app.clusters.models import Cluster
 from app.clusters.render import cluster_stack
 from app.clusters.schemas import ClusterSpec
 from app.core.errors import FieldError, InvalidError
-from app.core.validation import did_you_mean
-from app.gateways.aws.cloud import Cloud
+from app.gateways.aws.cloud import Cloud, no_such_region
 from app.gateways.aws.ec2 import Subnet
 
 T = TypeVar("T")
@@ -109,8 +108,7 @@ class LiveChecks:
     async def _check_region(self, cloud: Cloud) -> None:
         others = await self._keep(cloud, "regions", cloud.other_regions)
         if others is not None:
-            detail = f"AWS has no region {cloud.region}{did_you_mean(cloud.region, others)}; it has {', '.join(others)}"
-            raise InvalidError("The region does not exist.", [FieldError("/region", detail)])
+            raise no_such_region(cloud.region, others)
 
     async def _zones(self, cloud: Cloud, spec: ClusterSpec) -> Facts:
         available = [zone.name for zone in await self._keep(cloud, "zones", cloud.ec2.availability_zones)]

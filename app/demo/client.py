@@ -1,6 +1,7 @@
 """Slipway as its callers know it: HTTP and nothing else."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ from app.demo.facts import UnexpectedError
 from app.demo.screen import Screen
 
 TIMEOUT_SECONDS = 30.0
+LOOK_SECONDS = 0.1
 
 
 class SlipwayClient:
@@ -24,6 +26,19 @@ class SlipwayClient:
     def read(self, path: str, **query: str | int) -> dict[str, Any]:
         """GET a JSON document without a word."""
         document: dict[str, Any] = self._answered(self._http.get(path, params=query), 200).json()
+        return document
+
+    def until(self, path: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """GET a JSON document again and again, without a word, until something holds of it.
+
+        Raises:
+            UnexpectedError: it does not within TIMEOUT_SECONDS.
+        """
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while not holds(document := self.read(path)):
+            if time.monotonic() > deadline:
+                raise UnexpectedError(f"GET {path} comes to its end", expected="an end", found=document)
+            time.sleep(LOOK_SECONDS)
         return document
 
     def show(self, path: str) -> httpx.Response:

@@ -41,6 +41,7 @@ DELAYS: tuple[tuple[str, str, float], ...] = (
     ("delete", "AWS::EKS::Cluster", 1.5),
     ("delete", "AWS::EKS::Nodegroup", 1.5),
     ("delete", "AWS::EKS::Addon", 0.5),
+    ("create", "AWS::ECR::Repository", 0.4),
 )
 """Operation, type and seconds: long enough to be seen."""
 
@@ -135,7 +136,20 @@ def _set_up(screen: Screen, processes: Processes, folder: Path) -> tuple[Stage, 
     client = SlipwayClient(url, key, screen)
     article = ARTICLE.read_text(encoding="utf-8")
     follower, facts = Follower(client, screen), Facts(screen.fact)
-    stage = Stage(screen, facts, client, follower, Account(), ready["endpoint"], article, Network(), receiver)
+    (folder / "files").mkdir()
+    stage = Stage(
+        screen,
+        facts,
+        client,
+        follower,
+        Account(),
+        ready["endpoint"],
+        article,
+        Network(),
+        receiver,
+        ARTICLE.parent,
+        folder / "files",
+    )
     return stage, ready["env"]
 
 
@@ -186,6 +200,7 @@ def _say_what_next(stage: Stage, processes: Processes, env: dict[str, str]) -> N
             f"{auth} {client.url}/operations/{operation}/events",
             f"{auth} {client.url}/webhooks/{stage.receiver.webhook_id}/deliveries",
             f"{auth} {client.url}/clusters/{CLUSTER}/kubeconfig",
+            f"{auth} {client.url}{stage.registry}/images",
             f"{patch}/nodegroups/{GROUP} -d '{shrink}'",
             f"{patch}/clusters/{CLUSTER} -d '{log}'",
             f"{auth} -X DELETE {client.url}/nodegroups/{SECOND}",

@@ -3,13 +3,14 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
 
 from app.demo import network as networks
-from app.demo import webhooks
+from app.demo import registries, webhooks
 from app.demo.client import SlipwayClient
 from app.demo.facts import Facts
 from app.demo.follow import Follower, moment, seconds
@@ -51,6 +52,9 @@ class Stage:
         article: The text of `examples/eksdemo.yaml`.
         network: The VPC, once it is there.
         receiver: The endpoint that is told of everything.
+        examples: The folder of examples.
+        folder: For files of the demo.
+        registry: The path of the registry, once it is there.
     """
 
     screen: Screen
@@ -62,6 +66,9 @@ class Stage:
     article: str
     network: Network
     receiver: Receiver
+    examples: Path
+    folder: Path
+    registry: str = ""
 
 
 def make_network(stage: Stage) -> None:
@@ -205,6 +212,23 @@ def put_right(stage: Stage) -> None:
     stage.facts.holds("EKS has 1 node for it", expected=1, found=stage.account.live_nodes(CLUSTER, SECOND))
 
 
+def fill_registry(stage: Stage) -> None:
+    """A registry with a chart and an image."""
+    stage.screen.chapter("A registry, with the shop's chart and an image pushed to it")
+    told = stage.screen, stage.facts, stage.client
+    stage.registry = registries.create(*told, stage.follower)
+    stage.screen.console.print()
+    registries.push(*told, stage.registry, stage.examples / "charts" / "sock-shop", stage.folder)
+    registries.scanned(*told, stage.registry)
+    registries.tidied(*told, stage.follower, stage.registry)
+
+
+def delete_registry(stage: Stage) -> None:
+    """The registry, which is not empty."""
+    stage.screen.chapter("The registry deleted: its images are counted first")
+    registries.delete(stage.screen, stage.facts, stage.client, stage.follower, stage.registry)
+
+
 def delete(stage: Stage) -> None:
     """The cluster, with all that belongs to it."""
     screen, facts = stage.screen, stage.facts
@@ -251,10 +275,19 @@ def leave_nothing(stage: Stage) -> None:
     stage.facts.holds("nothing at all", expected={}, found=_leftovers(stage))
 
 
-CHAPTERS: tuple[Callable[[Stage], None], ...] = (make_network, register, create, read, scale, fail, put_right)
+CHAPTERS: tuple[Callable[[Stage], None], ...] = (
+    make_network,
+    register,
+    create,
+    read,
+    scale,
+    fail,
+    put_right,
+    fill_registry,
+)
 """Up to here a demo with `keep` goes."""
 
-CLEARING: tuple[Callable[[Stage], None], ...] = (delete, told, leave_nothing)
+CLEARING: tuple[Callable[[Stage], None], ...] = (delete_registry, delete, told, leave_nothing)
 
 
 def _leftovers(stage: Stage) -> dict[str, list[str]]:

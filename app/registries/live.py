@@ -1,7 +1,7 @@
 """What a request must ask ECR before its transaction begins, and what can be checked without asking."""
 
 from app.core.errors import FieldError, InvalidError
-from app.gateways.aws.cloud import Cloud
+from app.gateways.aws.cloud import Cloud, no_such_region
 from app.registries.errors import RegistryNotEmptyError, RepositoryExistsError
 from app.registries.lifecycle import LONGEST_POLICY, LifecycleSpec, aws_document, violations
 from app.registries.models import Registry
@@ -12,12 +12,16 @@ from app.stacks.template import refuse_dynamic_references
 
 
 async def check_new(cloud: Cloud, spec: RegistrySpec) -> None:
-    """Ask ECR whether the name is free.
+    """Ask AWS whether there is such a region, and ECR whether the name is free.
 
     Raises:
+        InvalidError: there is no such region.
         RepositoryExistsError: somebody else's repository has it.
         AwsError: AWS could not be asked.
     """
+    others = await cloud.other_regions()
+    if others is not None:
+        raise no_such_region(cloud.region, others)
     found = await cloud.ecr.repository(spec.name)
     if found is not None:
         raise RepositoryExistsError(

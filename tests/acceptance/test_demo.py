@@ -15,7 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.xdist_group("demo")  # each run starts two services: one at a time
 
-CHAPTERS = 11
+CHAPTERS = 13
 FAST = {"SLIPWAY_DEMO_PACE": "0.1"}
 
 
@@ -65,6 +65,10 @@ def test_the_whole_story_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
         "✗  nodegroup.create  gpu  failed",
         "✓ its error has a stable code, and the first resource that failed",
         "✓ EKS has 1 node for it",
+        "✓ both are listed, by their tags, sizes and media types",
+        "✓ the scan on push found two critical flaws",
+        "✓ the old image would go, the chart would not",
+        "✓ images are counted, not deleted",
         "✓ first the node groups, then the addons, then the cluster",
         "✓ its ping came, and Standard Webhooks' library verified it",
         "✓ every signature held",

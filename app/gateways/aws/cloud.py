@@ -1,8 +1,11 @@
 """AWS as one account and region see it: the clients of each service, made when first asked for."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Protocol
 
+from app.core.errors import FieldError, InvalidError
+from app.core.validation import did_you_mean
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.cloudformation import CloudFormation
 from app.gateways.aws.ec2 import Ec2
@@ -15,6 +18,12 @@ from app.gateways.aws.sts import Identity, Sts
 
 HOMES = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 """By partition, a region that every account of it can ask."""
+
+
+def no_such_region(region: str, others: Sequence[str], pointer: str = "/region") -> InvalidError:
+    """Return the error of a region that AWS does not have; `others` are those that it has."""
+    detail = f"AWS has no region {region}{did_you_mean(region, others)}; it has {', '.join(others)}"
+    return InvalidError("The region does not exist.", [FieldError(pointer, detail)])
 
 
 class Cloud:

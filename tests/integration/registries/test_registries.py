@@ -99,6 +99,7 @@ SPECS: list[tuple[dict[str, Any], str, str]] = [
     ({"name": "reg_01jd3x8k7q2v5w9z4c6b8n0m1r"}, "invalid", "/name"),
     ({"name": None}, "invalid", "/name"),
     ({"region": "somewhere"}, "invalid", "/region"),
+    ({"region": "us-wets-2"}, "invalid", "/region"),
     ({"account": "nobody"}, "account_not_found", "/account"),
     ({"tag_mutability": "SOMETIMES"}, "invalid", "/tag_mutability"),
     ({"tag_mutability": "IMMUTABLE_WITH_EXCLUSION"}, "invalid", ""),
