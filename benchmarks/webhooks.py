@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,9 +47,19 @@ class Run:
 
     def wait(self, distinct: int) -> None:
         """Return once so many different ones have arrived, or after PATIENCE_SECONDS."""
+        self.until(lambda: self.counts()[1] >= distinct, every=0.05)
+
+    def pending(self) -> int:
+        """Return how many deliveries are written, and not known to have arrived."""
+        query = "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending'"
+        with contextlib.closing(sqlite3.connect(self.database)) as connection:
+            return int(connection.execute(query).fetchone()[0])
+
+    def until(self, holds: Callable[[], bool], *, every: float) -> None:
+        """Return once something holds, or after PATIENCE_SECONDS."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.counts()[1] < distinct and time.monotonic() < deadline:
-            time.sleep(0.05)
+        while not holds() and time.monotonic() < deadline:
+            time.sleep(every)
 
     def register(self, hanging: int) -> None:
         """Register the endpoints, `hanging` of them among those that never answer."""
@@ -100,20 +110,14 @@ def _kill() -> tuple[int, int]:
             if part:
                 one.wait(int(part * total))
             else:
-                _wait_for_rows(one.database)
+                one.until(lambda: one.pending() > 0, every=0.001)  # committed: to kill now is to kill before delivery
             one.service.kill()
             one.service.start()
             one.service.wait_until_ready()
         one.wait(total)
+        one.until(lambda: one.pending() == 0, every=0.1)  # what was being sent when it was killed is sent again
         came, distinct = one.counts()
     return total - distinct, came - distinct
-
-
-def _wait_for_rows(database: Path) -> None:
-    """Return once deliveries are committed; to kill then is to kill between commit and delivery."""
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        while not connection.execute("SELECT count(*) FROM webhook_deliveries").fetchone()[0]:
-            time.sleep(0.001)
 
 
 @contextlib.contextmanager

@@ -70,6 +70,31 @@ async def test_what_does_not_count_is_tried_again(
     assert (await service.get(f"/webhooks/{webhook['id']}"))["failing_since"] is None
 
 
+@pytest.mark.parametrize(
+    ("sent", "error"),
+    [
+        (b"", "disconnected"),
+        (b"\0\xff\r\n\r\n", "illegal"),
+        (b"SSH-2.0-OpenSSH_9.9\r\n\r\n", "illegal"),
+        (b"HTTP/1.1 2000 X\r\n\r\n", "illegal"),
+        (b"HTTP/1.1 200 X\r\nA: \0\r\n\r\n", "illegal"),
+        (b"HTTP/1.1 200 X\r\n" + b"A: b\r\n" * 100_000, "too"),
+        (b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "broke off"),
+    ],
+)
+async def test_what_is_no_answer_is_on_record(service: Service, receivers: Receivers, sent: bytes, error: str) -> None:
+    async def behave(_received: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent)
+        await writer.drain()
+        writer.close()
+
+    receiver = await receivers(behave)
+    webhook = await service.webhook(receiver.url)
+    await service.post(f"/webhooks/{webhook['id']}/ping")
+    tried = await service.delivery(webhook["id"], lambda found: found["attempts"])
+    assert (tried["status"], error in tried["attempts"][0]["error"]) == ("pending", True), tried
+
+
 async def test_down_then_up(service: Service, receiver: Receiver) -> None:
     webhook = await service.webhook(receiver.url)
     await receiver.stop()
@@ -192,6 +217,28 @@ async def test_events_of_one_resource_come_in_order(service: Service, receivers:
             if received.json["data"]["operation"]["resource"]["id"] == cluster.id
         ]
         assert numbers == list(range(1, 16))
+
+
+async def test_two_replicas_send_each_event_once_and_in_order(postgres_url: str, receivers: Receivers) -> None:
+    async def slowly(received: Any, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.005)
+        await answers(200)(received, writer)
+
+    receiver = await receivers(slowly)
+    async with serving(postgres_url) as one, serving(postgres_url):
+        webhook = await one.webhook(receiver.url)
+        clusters = [await one.cluster() for _ in range(4)]
+        for _ in range(10):
+            for cluster in clusters:
+                await one.operate(cluster)
+        await one.until(
+            f"/webhooks/{webhook['id']}/deliveries",
+            lambda page: len(page["items"]) == 40 and all(item["status"] == "succeeded" for item in page["items"]),
+        )
+    for cluster in clusters:
+        told = [received.json["data"] for received in receiver.received]
+        numbers = [data["sequence"] for data in told if data["operation"]["resource"]["id"] == cluster.id]
+        assert numbers == list(range(1, 11))
 
 
 async def test_a_resend_of_what_is_under_way(service: Service, receivers: Receivers) -> None:
