@@ -44,7 +44,9 @@ def build() -> None:
 
     started = time.monotonic()
     try:
-        found = build_programs(lambda line: print(f"{time.monotonic() - started:5.0f} s  {line}", flush=True))
+        found = build_programs(
+            lambda line: print(f"{time.monotonic() - started:5.0f} s  {line}", file=sys.stderr, flush=True)
+        )
     except binaries.NoBinaries as error:
         sys.exit(str(error))
     print(found.folder)

@@ -19,6 +19,7 @@ import pytest
 
 PROJECT = Path(__file__).parents[2] / "localcloud"
 START_SECONDS = 120.0
+BUILD_SECONDS = 40 * 60.0
 STOP_SECONDS = 30.0
 
 
@@ -49,14 +50,28 @@ class LocalCloud:
 
 
 @pytest.fixture(scope="session")
+def kubernetes_programs(request: pytest.FixtureRequest) -> Path:
+    """The folder of the programs that control planes of the local cloud need.
+
+    Built once per user, in minutes: whoever comes second waits for the build that goes on, and shows how far it is.
+    """
+    command = [str(_python()), "-m", "slipway_localcloud", "build"]
+    # What pytest holds back until a test has failed would not be seen while everybody waits for it.
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        done = subprocess.run(
+            command, cwd=PROJECT, env=_clean_environment(), stdout=subprocess.PIPE, timeout=BUILD_SECONDS, check=False
+        )
+    if done.returncode:
+        pytest.fail("The Kubernetes programs can't be built: `.venv/bin/slipway localcloud build` says why")
+    return Path(done.stdout.decode().splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
 def localcloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """A local cloud of this worker's own; rules and counts are reset before each test that uses it."""
     folder = tmp_path_factory.mktemp("localcloud")
-    python = PROJECT / ".venv" / "bin" / "python"
-    if not python.exists():
-        pytest.fail("The local cloud isn't installed: run `make install`")
     with (folder / "stderr.log").open("wb") as stderr:
-        command = [str(python), "-m", "slipway_localcloud", "up", "--port", "0", "--dir", str(folder)]
+        command = [str(_python()), "-m", "slipway_localcloud", "up", "--port", "0", "--dir", str(folder)]
         process = subprocess.Popen(
             command,
             cwd=PROJECT,
@@ -87,6 +102,14 @@ def aws_environment(localcloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> 
     for name, value in localcloud.env.items():
         monkeypatch.setenv(name, value)
     return localcloud
+
+
+def _python() -> Path:
+    """The local cloud's own environment."""
+    python = PROJECT / ".venv" / "bin" / "python"
+    if not python.exists():
+        pytest.fail("The local cloud isn't installed: run `make install`")
+    return python
 
 
 def _clean_environment() -> dict[str, str]:
