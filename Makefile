@@ -9,7 +9,7 @@ export UV_NO_PROGRESS ?= 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help install lock check test demo demo-stop bench format openapi clean
-.PHONY: check-units check-types check-style check-document test-service test-localcloud
+.PHONY: check-units check-types check-style check-document test-service test-localcloud kubernetes
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,11 +44,11 @@ format: install  ## rewrite the sources in the one style
 	$(BIN)/ruff format app tests migrations benchmarks localcloud
 	$(BIN)/ruff check --fix --quiet app tests migrations benchmarks localcloud
 
-# Two gates at once, each one's output in one piece; all of them run, whichever fails.
-TOGETHER := $(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going
+# Gates side by side, each one's output in one piece; all of them run, whichever fails.
+TOGETHER := $(MAKE) --no-print-directory --output-sync=target --keep-going
 
 check: install  ## format, lint, types, imports, OpenAPI drift, unit tests: in half a minute
-	@+$(TOGETHER) check-units check-types check-style check-document
+	@+$(TOGETHER) --jobs=2 check-units check-types check-style check-document
 
 check-units:
 	$(BIN)/pytest -q -n 2 -m "not slow" tests/unit
@@ -68,7 +68,11 @@ openapi: install  ## write openapi/openapi.json
 	$(BIN)/slipway openapi > openapi/openapi.json
 
 test: install  ## all tests, on real PostgreSQL and the local cloud: in three minutes
-	@+$(TOGETHER) test-service test-localcloud
+	@+$(TOGETHER) --jobs=3 kubernetes test-service test-localcloud
+
+# Takes minutes, once per user: the tests that need it wait for it, all others go on. `+` shows its progress as it comes.
+kubernetes:
+	@+localcloud/.venv/bin/python -m slipway_localcloud build >/dev/null
 
 # One process more than two cores: tests wait about half of their time.
 test-service:

@@ -24,7 +24,9 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-localcloud = typer.Typer(help="The local cloud: CloudFormation, EKS and EC2 on this machine.", no_args_is_help=True)
+localcloud = typer.Typer(
+    help="The local cloud: CloudFormation, EKS, EC2, ECR and Kubernetes on this machine.", no_args_is_help=True
+)
 cli.add_typer(localcloud, name="localcloud")
 
 _T = TypeVar("_T")
@@ -122,19 +124,22 @@ def localcloud_up(
     die_with_parent: Annotated[bool, typer.Option("--die-with-parent", help="End when the parent ends.")] = False,
 ) -> None:
     """Run the local cloud in the foreground; prints one JSON line when it is ready."""
-    python = _LOCALCLOUD / ".venv" / "bin" / "python"
-    if not python.exists():
-        _give_up("The local cloud is not installed: run `make install` in a checkout of Slipway.")
-    arguments = ["-m", "slipway_localcloud", "up", "--port", str(port), "--dir", str(folder)]
-    if die_with_parent:
-        arguments.append("--die-with-parent")
-    os.execv(python, [str(python), *arguments])  # noqa: S606 - it takes this process's place, signals and all
+    bound = ["--die-with-parent"] if die_with_parent else []
+    _become_localcloud(["up", "--port", str(port), "--dir", str(folder), *bound])
 
 
 @localcloud.command("build")
 def localcloud_build() -> None:
-    """Fetch the Kubernetes binaries, once."""
-    _give_up("The local cloud runs no Kubernetes yet: there is nothing to build.")
+    """Compile the local cloud's Kubernetes, once per user: minutes, 400 MB; prints the programs' folder."""
+    _become_localcloud(["build"])
+
+
+def _become_localcloud(arguments: list[str]) -> NoReturn:
+    """Run the local cloud's own project in this process's place, signals and all."""
+    python = _LOCALCLOUD / ".venv" / "bin" / "python"
+    if not python.exists():
+        _give_up("The local cloud is not installed: run `make install` in a checkout of Slipway.")
+    os.execv(python, [str(python), "-m", "slipway_localcloud", *arguments])  # noqa: S606
 
 
 def _settings() -> "Settings":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -38,15 +39,18 @@ def main() -> None:
 
 
 def build() -> None:
-    """Builds the Kubernetes programs, with a line of progress now and then, and prints their folder last."""
+    """Builds the Kubernetes programs; progress goes to standard error, their folder to standard output."""
     from .kubernetes import binaries
     from .kubernetes.build import build as build_programs
 
+    os.nice(10)  # a build goes on beside other work (tests, the demo), which comes first
     started = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"Kubernetes: {time.monotonic() - started:4.0f} s  {line}", file=sys.stderr, flush=True)
+
     try:
-        found = build_programs(
-            lambda line: print(f"{time.monotonic() - started:5.0f} s  {line}", file=sys.stderr, flush=True)
-        )
+        found = build_programs(say)
     except binaries.NoBinaries as error:
         sys.exit(str(error))
     print(found.folder)

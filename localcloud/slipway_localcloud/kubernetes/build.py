@@ -1,7 +1,7 @@
 """`build`: the Kubernetes programs from their Go modules, once per user and version.
 
-Two builds at once are safe: the second waits for the first and takes its result. What is half done is
-never seen, since the folder gets its name when it is complete.
+Two builds at once are safe: the second waits for the first, tells how far that is, and takes its result. What
+is half done is never seen, since the folder gets its name when it is complete.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from . import binaries, launch, toolchain
 from .binaries import MODULES, SOURCES, STAGES, Binaries, NoBinaries
@@ -22,19 +23,22 @@ from .toolchain import Say
 
 _STAGE_FOLDERS = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
 _BETWEEN_LINES = 5.0  # seconds
+_BETWEEN_LOOKS = 0.2  # seconds
+_LONGEST_WAIT = 40 * 60.0  # seconds, for another's build
 
 
 def build(say: Say) -> Binaries:
     """The programs, built if they are not there yet; `say` gets the progress, line by line.
 
-    Takes 8 to 10 minutes on two cores the first time. Raises NoBinaries with the compiler's last lines.
+    Takes 6 to 10 minutes on two cores the first time. Raises NoBinaries with the compiler's last lines, or if
+    another's build takes too long.
     """
     found = binaries.find()
     if found:
         return found
     root = binaries.cache_root()
     root.mkdir(parents=True, exist_ok=True)
-    with _alone(root, say):
+    with _alone(root, say) as say:
         found = binaries.find()
         if found:
             return found
@@ -70,15 +74,39 @@ def running() -> bool:
 
 
 @contextlib.contextmanager
-def _alone(root: Path, say: Say) -> Iterator[None]:
-    """Waits for other builds. The kernel gives the lock back when its holder dies, however that happens."""
-    with (root / "lock").open("wb") as file:
+def _alone(root: Path, say: Say) -> Iterator[Say]:
+    """Waits for other builds. Gives a `say` that also those hear who wait for us: they read it in the lock's file.
+
+    The kernel gives the lock back when its holder dies, however that happens.
+    """
+    with (root / "lock").open("a+") as file:
+        _wait_for_others(file, say)
+
+        def tell(line: str) -> None:
+            file.truncate(0)
+            file.write(line)
+            file.flush()
+            say(line)
+
+        yield tell
+
+
+def _wait_for_others(lock: IO[str], say: Say) -> None:
+    started = time.monotonic()
+    told, next_line = "", started
+    while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another build is running: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+            now = time.monotonic()
+        if now - started > _LONGEST_WAIT:
+            raise NoBinaries(f"another build goes on for more than {_LONGEST_WAIT / 60:.0f} minutes: end it, and retry")
+        lock.seek(0)
+        line = lock.read()
+        if line and line != told and now >= next_line:
+            told, next_line = line, now + _BETWEEN_LINES
+            say(f"waiting for another build: {line}")
+        time.sleep(_BETWEEN_LOOKS)
 
 
 def _environment() -> dict[str, str]:

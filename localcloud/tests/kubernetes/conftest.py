@@ -20,15 +20,12 @@ from ..conftest import Cloud
 from .client import Kube
 
 
-def say(line: str) -> None:
-    """Progress that is seen although pytest holds back what tests print."""
-    print(line, file=sys.__stderr__, flush=True)
-
-
 @pytest.fixture(scope="session")
-def programs() -> Path:
+def programs(request: pytest.FixtureRequest) -> Path:
     """The folder with the Kubernetes programs."""
-    return build.build(say).folder
+    # What pytest holds back would not be seen while everybody waits.
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        return build.build(lambda line: print(line, file=sys.stderr, flush=True)).folder
 
 
 class Running:
