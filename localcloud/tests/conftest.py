@@ -21,6 +21,11 @@ COUNTER = itertools.count(1)
 TERMINAL_OK = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on Kubernetes come last: its programs may still be being built."""
+    items.sort(key=lambda item: item.get_closest_marker("kubernetes") is not None)
+
+
 class Cloud:
     """The running local cloud, as tests use it."""
 

@@ -87,10 +87,14 @@ class Kube:
         path = f"/api/v1/namespaces/{namespace}/pods?labelSelector=app%3D{app}"
         return self.until(path, lambda d: good(d["items"]), seconds)["items"]
 
-    def events(self, namespace: str, name: str) -> list[tuple[str, str]]:
-        """Reason and message of what happened to an object."""
+    def events(self, namespace: str, name: str, *wanted: str) -> list[tuple[str, str]]:
+        """Reason and message of what happened to an object, once these are among them: they come after its status."""
         path = f"/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.name%3D{name}"
-        return [(e["reason"], e["message"]) for e in self.get(path)["items"]]
+
+        def told(document: Json) -> list[tuple[str, str]]:
+            return [(e["reason"], e["message"]) for e in document["items"]]
+
+        return told(self.until(path, lambda d: {word for pair in told(d) for word in pair}.issuperset(wanted)))
 
 
 def ready(thing: Json) -> bool:

@@ -1,14 +1,15 @@
-"""A local cloud with Kubernetes. The programs are built first, if they aren't yet: about ten minutes, once."""
+"""A local cloud with Kubernetes. Its programs are built first, if they aren't yet, or their build is waited for."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -60,29 +61,30 @@ class Running:
         """The process ids of a cluster's control plane."""
         return self.cloud.control("GET", "kubernetes")[1].get(cluster, {})
 
-    def end(self) -> None:
-        """Stops it as a user does."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            assert self.process.wait(10) == 0
+    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Ends it, and waits until none of its control planes is left."""
+        pids = [pid for plane in self.cloud.control("GET", "kubernetes")[1].values() for pid in plane.values()]
+        self.process.send_signal(how)
+        assert self.process.wait(10) == (0 if how == signal.SIGTERM else -how)
+        gone(pids)
 
 
-def alive(pids: dict[str, int]) -> list[str]:
+def alive(pids: Iterable[int]) -> list[int]:
     """Those that still run."""
     found = []
-    for name, pid in pids.items():
+    for pid in pids:
         with contextlib.suppress(FileNotFoundError):
             # A zombie that nobody waits for any more does not run.
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                found.append(name)
+                found.append(pid)
     return found
 
 
-def gone(pids: dict[str, int], seconds: float = 10) -> None:
+def gone(pids: Iterable[int]) -> None:
     """Waits until none of them runs."""
-    end = time.monotonic() + seconds
-    while alive(pids):
-        assert time.monotonic() < end, f"still there: {alive(pids)}"
+    end = time.monotonic() + 20
+    while left := alive(pids):
+        assert time.monotonic() < end, f"still there: {left}"
         time.sleep(0.05)
 
 
