@@ -61,7 +61,7 @@ class AddonReconciler(Reconciler):
             )
         if unavoidable(taints):
             context.warn(_taint_warning(addon.name))
-        if operation.kind == "addon.update" and not addon.spec.get("version"):
+        if operation.kind == "addon.update" and not (addon.spec.get("version") or operation.input.get("keeps_version")):
             addon.facts = await self._default_version(context, cloud, addon, str(cluster.applied_spec["version"]))
         result = await driver.ensure(addon_stack(addon, cluster, taints), may_replace=may_replace)
         if isinstance(result, Wait | Fail):

@@ -67,8 +67,12 @@ class AddonService:
                 begun.append(await self._ledger.begin(session, caller, target_of(addon), plan))
         return begun
 
-    async def differ(self, session: AsyncSession, cluster: Cluster, specs: Sequence[dict[str, Any]]) -> bool:
+    async def differ(
+        self, session: AsyncSession, cluster: Cluster, specs: Sequence[dict[str, Any]], *, retagged: bool
+    ) -> bool:
         """Tell whether the addons there are, are not those that a spec asks for (or not brought to it yet).
+
+        `retagged`: the cluster's tags change, which every addon that is installed carries.
 
         Raises:
             OperationInProgressError: one that would have to change is being changed.
@@ -78,7 +82,8 @@ class AddonService:
         changed = [
             addon
             for addon in present.values()
-            if _must_change(addon, wanted.get(addon.name)) and (addon.phase != "deleting" or addon.name in wanted)
+            if _must_change(addon, wanted.get(addon.name), retagged=retagged)
+            and (addon.phase != "deleting" or addon.name in wanted)
         ]
         for live in await operations.live_of_many(session, [addon.id for addon in changed]):
             # A create that waits takes the new spec up, and one that runs can only be taken away.
@@ -95,18 +100,25 @@ class AddonService:
         cluster: Cluster,
         specs: Sequence[dict[str, Any]],
         *,
+        retagged: bool,
+        upgrades: bool,
         needs: Sequence[Needs],
         parent_id: str | None,
     ) -> None:
-        """Begin what leads from the addons there are to those that a spec asks for; new ones are left waiting."""
+        """Begin what leads from the addons there are to those that a spec asks for; new ones are left waiting.
+
+        `retagged` as for `differ`; `upgrades`: the cluster gets another version.
+        """
         present = {addon.name: addon for addon in await repository.addons_of(session, [cluster.id])}
         wanted = {spec["name"]: spec for spec in specs}
         await self.add(session, cluster, [spec for name, spec in wanted.items() if name not in present])
         for name, addon in present.items():
             if name not in wanted:
                 await self._remove(session, caller, addon, needs=needs, parent_id=parent_id)
-            elif _must_change(addon, wanted[name]):
-                await self._update(session, caller, addon, wanted[name], needs=needs, parent_id=parent_id)
+            elif _must_change(addon, wanted[name], retagged=retagged):
+                await self._update(
+                    session, caller, addon, wanted[name], upgrades=upgrades, needs=needs, parent_id=parent_id
+                )
 
     async def follow_upgrade(self, session: AsyncSession, caller: Caller, cluster: Cluster, upgrade: Operation) -> None:
         """After an upgrade of the cluster, bring addons without a version of their own to EKS's default for it."""
@@ -157,16 +169,21 @@ class AddonService:
         addon: Addon,
         spec: dict[str, Any],
         *,
+        upgrades: bool,
         needs: Sequence[Needs],
         parent_id: str | None,
     ) -> None:
-        if addon.spec != spec:
+        is_synced = addon.observed_generation == addon.generation
+        # New tags alone, without an upgrade of the cluster, must not move an addon to EKS's default version of today.
+        keeps_version = is_synced and addon.spec == spec and not upgrades
+        if is_synced or addon.spec != spec:
             addon.spec = spec
             addon.generation += 1
         if addon.phase != "active":
             return  # not installed yet: whatever installs it takes the new spec
         addon.phase = "updating"
-        plan = Plan("addon.update", ("update_stack",), {"usable": True}, needs=needs, parent_id=parent_id)
+        data = {"usable": True, "keeps_version": keeps_version}
+        plan = Plan("addon.update", ("update_stack",), data, needs=needs, parent_id=parent_id)
         await self._ledger.begin(session, caller, target_of(addon), plan)
 
     async def _remove(
@@ -186,8 +203,9 @@ class AddonService:
         return await self._ledger.begin(session, caller, target_of(addon), plan)
 
 
-def _must_change(addon: Addon, wanted: dict[str, Any] | None) -> bool:
-    """Tell whether an addon is not what is wanted: another spec, gone, or its last update did not succeed."""
+def _must_change(addon: Addon, wanted: dict[str, Any] | None, *, retagged: bool) -> bool:
+    """Tell whether an addon is not what is wanted: another spec or tags, gone, or its last update did not succeed."""
     unsynced = addon.phase in ("active", "failed") and addon.observed_generation != addon.generation
     unsynced = unsynced or addon.phase == "deleting"
-    return wanted is None or wanted != addon.spec or unsynced
+    carries_tags = addon.phase in ("creating", "active", "updating")
+    return wanted is None or wanted != addon.spec or unsynced or (retagged and carries_tags)

@@ -180,7 +180,8 @@ class ClusterService:
         check_unchanged(seen, cluster)
         before = ClusterSpec.model_validate(cluster.applied_spec)
         addons = own_addons(spec)
-        addons_change = await self._addons.differ(session, cluster, addons)
+        retagged = bool(cluster.observed_generation) and before.tags != spec.tags
+        addons_change = await self._addons.differ(session, cluster, addons, retagged=retagged)
         if facts is not None:
             cluster.facts = facts
         cluster_stack(cluster.id, spec, cluster.facts)  # what no template can say is better refused than failed
@@ -201,7 +202,16 @@ class ClusterService:
         operation = await self._ledger.begin(session, caller, target_of(cluster), plan)
         if addons_change:
             needs, parent_id = [Needs(operation.id)], parent.id if parent else None
-            await self._addons.change(session, caller, cluster, addons, needs=needs, parent_id=parent_id)
+            await self._addons.change(
+                session,
+                caller,
+                cluster,
+                addons,
+                retagged=retagged,
+                upgrades=upgrades,
+                needs=needs,
+                parent_id=parent_id,
+            )
             await self._install_addons(session, caller, cluster, needs=needs, parent_id=parent_id)
         if upgrades:
             await self._addons.follow_upgrade(session, caller, cluster, operation)

@@ -81,3 +81,26 @@ async def test_addons_are_changed_with_the_spec(slipway: Slipway) -> None:
     assert [group["name"] for group in listed["items"]] == ["workers"]
     created = await slipway.cluster(slipway.name)
     assert created["id"] != before["id"]
+
+
+async def test_the_clusters_tags_reach_its_addons_and_change_nothing_else(slipway: Slipway) -> None:
+    await slipway.cluster(slipway.name, WORKERS, addons=[{"name": "coredns"}], tags={"team": "shop"})
+    eks = await slipway.aws("eks")
+
+    async def coredns() -> dict[str, Any]:
+        return dict((await eks.describe_addon(clusterName=slipway.name, addonName="coredns"))["addon"])
+
+    before = await coredns()
+    assert before["tags"]["team"] == "shop"
+    slipway.cloud.rules([{"op": "update", "logical": "Addon", "fail": "AccessDenied", "times": 1}])
+    failed = await slipway.wait(await slipway.change("PATCH", f"/clusters/{slipway.name}", {"tags": {"team": "pay"}}))
+    assert [(child["kind"], child["status"]) for child in failed["children"]] == [
+        ("cluster.update", "succeeded"),
+        ("addon.update", "failed"),
+    ]
+    again = await slipway.do("PATCH", f"/clusters/{slipway.name}", {"tags": {"team": "pay"}})
+    assert [child["kind"] for child in again["children"]] == ["cluster.update", "addon.update"]
+    after = await coredns()
+    assert (after["tags"]["team"], after["addonVersion"]) == ("pay", before["addonVersion"])
+    same = await slipway.do("PATCH", f"/clusters/{slipway.name}", {"tags": {"team": "pay"}})
+    assert (same["kind"], same["children"]) == ("cluster.update", [])
