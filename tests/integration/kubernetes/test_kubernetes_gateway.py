@@ -14,7 +14,7 @@ from app.gateways.kubernetes.namespaces import apply_namespace, namespace_phase
 from app.gateways.kubernetes.objects import Ref
 from app.gateways.kubernetes.resources import Resource, not_ready, read_resources
 
-pytestmark = pytest.mark.xdist_group("kubernetes")  # the cluster is made once
+pytestmark = pytest.mark.xdist_group("gateways")  # the cluster is made once
 Json = dict[str, Any]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("kubernetes")
+pytestmark = pytest.mark.xdist_group("gateways")
 
 
 def test_what_is_built_is_found_at_once(kubernetes_programs: Path) -> None:

@@ -70,7 +70,12 @@ def app_chart(version: str = "0.1.0", **files: str) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def cluster_database(localcloud: LocalCloud, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cluster_database(
+    kubernetes_programs: Path,
+    localcloud: LocalCloud,
+    sqlite_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """A SQLite file with an active cluster of two nodes, to be copied."""
     path = tmp_path_factory.mktemp("cluster") / "slipway.db"
     shutil.copyfile(sqlite_template, path)
