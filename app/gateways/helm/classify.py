@@ -10,6 +10,7 @@ from app.core.logging import without_userinfo
 from app.gateways.helm import errors
 from app.gateways.helm.process import Finished
 from app.gateways.helm.values_errors import schema_errors
+from app.gateways.kubernetes.errors import without_values
 
 _PREFIX = re.compile(r"^(?:Error: )?(?:(?:INSTALLATION|UPGRADE) FAILED: )?")
 _NOISE = re.compile(r"^(?:goroutine |runtime[.:/]|\t|level=|time=|coalesce\.go|WARNING:|I\d{4} |W\d{4} |E\d{4} )")
@@ -65,6 +66,7 @@ _SOURCE = _rules(
         errors.ChartNotFound,
         r"chart \"[^\"]*\" (?:matching +)?not found in|unable to locate any tags|name unknown|has no downloadable",
     ),
+    (errors.ChartInvalid, r"trailing data|mismatched digest|size exceeded limit"),
     (errors.RepositoryUnreachable, _UNREACHABLE + r"|context deadline exceeded|\b50[0234]\b|\b429\b"),
     (errors.RepositoryInvalid, r"valid chart repository|no API version specified|empty index\.yaml|error loading"),
     (errors.ChartNotFound, r"failed to fetch .{0,300}404|response status code 404"),
@@ -91,7 +93,8 @@ _CLUSTER = _rules(
     (errors.Conflict, r"conflict occurred while applying|Apply failed with \d+ conflict|object has been modified"),
     (
         errors.ObjectInvalid,
-        r" is invalid: |error validating|unknown field|\bis immutable\b|failed to create typed patch",
+        r" is invalid: |error validating|unknown field|\bis immutable\b|failed to create typed patch"
+        r"|failed to convert new object",
     ),
     (errors.ObjectInvalid, r"unable to build kubernetes objects|unrecognized type|cannot unmarshal|is forbidden: "),
     (errors.HookFailed, r"failed (?:pre|post)-(?:install|delete)|(?:pre|post)-(?:upgrade|rollback) hooks failed"),
@@ -108,20 +111,25 @@ _HOOKS_FIRST = _rules(
 )
 
 
-def error_of(finished: Finished, *, fetching: bool = False, chart: str = "") -> errors.HelmError:
+def error_of(
+    finished: Finished, *, late: type[errors.HelmError], fetching: bool = False, chart: str = ""
+) -> errors.HelmError:
     """Return the error of a process that did not succeed.
 
     Args:
         finished: How it ended.
+        late: What it means that its deadline has passed, unless it was fetching.
         fetching: Whether it talked to a chart's source, and not to a cluster.
         chart: Name of the chart, to tell its own values from those of its subcharts.
     """
     message = message_of(finished.stderr)
     code = finished.exit_code
     if _OUT_OF_MEMORY.search(finished.stderr):
+        if fetching:
+            return errors.ChartTooLarge("the source gave more than helm may hold in memory", exit_code=code)
         return errors.OutOfMemory("helm hit its memory limit", exit_code=code)
     if finished.expired:
-        late = errors.RepositoryUnreachable if fetching else errors.WaitTimeout
+        late = errors.RepositoryUnreachable if fetching else late
         return late(f"helm did not end in time{': ' if message else ''}{message}", exit_code=code)
     if code < 0:
         return errors.Killed(f"helm was killed by signal {-code}", exit_code=code)
@@ -148,8 +156,8 @@ _CLUSTER_WORDS_OF_CHARTS = tuple(
 
 
 def message_of(stderr: str) -> str:
-    """Return the error itself, without helm's prefix, warnings, stack traces and passwords of URLs."""
+    """Return the error itself, without helm's prefix, warnings, stack traces, passwords of URLs and quoted values."""
     lines = [line for line in stderr.splitlines() if line.strip() and not _NOISE.match(line)]
     starts = [index for index, line in enumerate(lines) if line.startswith("Error: ")]
     kept = lines[starts[-1] :] if starts else lines[-20:]
-    return without_userinfo(_PREFIX.sub("", "\n".join(kept), count=1)).strip()
+    return without_values(without_userinfo(_PREFIX.sub("", "\n".join(kept), count=1))).strip()

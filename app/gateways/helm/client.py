@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from app.core.outbound import Rules, destination
+from app.core.outbound import AddressNotAllowedError, Rules, destination
 from app.gateways.helm.chart import Chart, ChartLimits, ChartSource, Credential, OciChart, RepositoryChart, read_chart
 from app.gateways.helm.errors import (
     ChartDigestMismatch,
@@ -18,6 +18,7 @@ from app.gateways.helm.errors import (
     ChartVersionNotFound,
     HelmError,
     OutputTooLarge,
+    RenderError,
 )
 from app.gateways.helm.process import Limits
 from app.gateways.helm.runner import Runner
@@ -38,7 +39,8 @@ class Helm:
         root: Where private folders are made; the system's folder for temporary files by default.
         limits: Of one process.
         chart_limits: Of one chart.
-        rules: Where charts may come from. `allow_http` also lets helm speak plain HTTP to registries.
+        rules: Where charts may come from. With `allow_http` registries that are not public are spoken
+            to without TLS.
         max_changes: Processes at once that change releases.
         max_reads: Processes at once that don't.
     """
@@ -84,10 +86,10 @@ class Helm:
             ChartInvalid: It gave no chart, or (`ChartTooLarge`) too much.
             ChartDigestMismatch: It gave another one than `source.digest`.
         """
-        plain_http = self._checked(source)
+        self._check(source)
         async with workspace(self.root) as home:
             if isinstance(source, OciChart):
-                chart = await self._pull_oci(source, credential, home, plain_http)
+                chart = await self._pull_oci(source, credential, home)
             else:
                 chart = await self._pull_repository(source, credential, home)
             yield chart
@@ -133,29 +135,27 @@ class Helm:
                 stdin=json.dumps(values).encode(),
                 deadline_seconds=RENDER_SECONDS,
                 chart=chart.name,
+                late=RenderError,
             )
         if finished.truncated:
             raise OutputTooLarge(f"the manifest has more than {self.runner.limits.output_bytes} bytes")
         return finished.stdout.decode(errors="replace")
 
-    def _checked(self, source: ChartSource) -> bool:
-        """Check the source's URL, and that no part of it is an option; return whether it is plain HTTP."""
+    def _check(self, source: ChartSource) -> None:
+        """Check the source's URL, and that no part of it is an option."""
         if isinstance(source, RepositoryChart):
             destination(source.repository, self._rules)
             parts = [source.name, source.version or ""]
         else:
             if not source.reference.startswith("oci://"):
                 raise ChartInvalid("the reference of a chart in a registry begins with oci://")
-            destination("https" + source.reference.removeprefix("oci"), self._rules)
+            destination(_https(source.reference), self._rules)
             parts = [source.version or ""]
         if any(part.startswith("-") or not part.isprintable() for part in parts):
             raise ChartInvalid("the chart's name or version is none")
-        return self._rules.allow_http
 
-    async def _pull_oci(
-        self, source: OciChart, credential: Credential | None, home: Workspace, plain_http: bool
-    ) -> Chart:
-        plain = ["--plain-http"] if plain_http else []
+    async def _pull_oci(self, source: OciChart, credential: Credential | None, home: Workspace) -> Chart:
+        plain = ["--plain-http"] if plain_http(source.reference, self._rules) else []
         if credential is not None:
             await self._login(source.host, credential, home, plain)
         reference = source.reference + (f"@{source.digest}" if source.digest else "")
@@ -215,6 +215,24 @@ class Helm:
             arguments, workspace=home, stdin=stdin, deadline_seconds=FETCH_SECONDS, fetching=True
         )
         return finished.stdout
+
+
+def plain_http(reference: str, rules: Rules) -> bool:
+    """Tell whether a registry is spoken to without TLS: one that is not public, where the operator allows HTTP.
+
+    Args:
+        reference: `oci://…`, which doesn't say; helm wants to be told.
+        rules: What the operator allows.
+    """
+    try:
+        destination(_https(reference), Rules())
+    except AddressNotAllowedError:
+        return rules.allow_http
+    return False
+
+
+def _https(reference: str) -> str:
+    return "https" + reference.removeprefix("oci")
 
 
 def _only_archive(folder: Path) -> Path:

@@ -163,7 +163,7 @@ class ChartTooLarge(ChartInvalid):
     """The archive, or what it unpacks to, is over the limit."""
 
     code = "chart_too_large"
-    hint = "Make the chart smaller: a packaged chart seldom has more than a few hundred kB."
+    hint = "Make the chart, or its repository's index, smaller: a packaged chart seldom has more than a few hundred kB."
 
 
 class ChartIncompatible(ChartInvalid):

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from app.gateways.helm.chart import Chart
 from app.gateways.helm.client import Helm
 from app.gateways.helm.errors import (
+    ClusterUnreachable,
     HelmError,
     HookFailed,
     OutputTooLarge,
@@ -296,6 +297,7 @@ class Releases:
                 stdin=stdin,
                 deadline_seconds=deadline_seconds,
                 chart=chart,
+                late=ClusterUnreachable,
             )
         if finished.truncated:
             raise OutputTooLarge(f"the release has more than {self._helm.runner.limits.output_bytes} bytes")

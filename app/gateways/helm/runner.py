@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.gateways.helm import binary
 from app.gateways.helm.classify import error_of
-from app.gateways.helm.errors import BinaryUnusable
+from app.gateways.helm.errors import BinaryUnusable, HelmError, WaitTimeout
 from app.gateways.helm.process import Finished, Limits, run
 from app.gateways.helm.progress import Progress, ProgressReader
 from app.gateways.helm.workspace import Workspace
@@ -101,6 +101,7 @@ class Runner:
         tell: Callable[[Progress], None] | None = None,
         fetching: bool = False,
         chart: str = "",
+        late: type[HelmError] = WaitTimeout,
     ) -> Finished:
         """Run helm as `call` does, and raise unless it succeeded.
 
@@ -113,6 +114,7 @@ class Runner:
             tell: See there.
             fetching: Whether it talks to a chart's source.
             chart: Name of the chart, for pointers into its values.
+            late: What it means that the deadline has passed.
 
         Raises:
             HelmError: The subclass that fits what helm said.
@@ -126,7 +128,7 @@ class Runner:
             tell=tell,
         )
         if finished.exit_code != 0 or finished.expired:
-            raise error_of(finished, fetching=fetching, chart=chart)
+            raise error_of(finished, late=late, fetching=fetching, chart=chart)
         return finished
 
     async def _version_of(self, path: Path) -> tuple[int, int, int]:

@@ -1,6 +1,7 @@
 # ruff: noqa: N818  # the class names are the words of the domain: `except NotFound`
 """What a call of an API server may raise, in place of what the HTTP client raises."""
 
+import re
 from typing import ClassVar
 
 from app.core.failure import Cause, Failure
@@ -107,7 +108,12 @@ class ResponseTooLarge(KubernetesError):
     """The answer has more bytes than are read."""
 
     code = "kubernetes_answer_too_large"
+    hint = "The cluster holds more, or larger, objects of this kind than are read at once; make the release smaller."
 
+
+_INVALID = re.compile(r"failed to create typed patch object|failed to convert new object")
+"""It answers 500 to an object that doesn't fit its own schema, when that is applied server-side."""
+_QUOTED = re.compile(r"got &?value\.value\w+\{.*")
 
 _BY_STATUS: dict[int, type[KubernetesError]] = {
     400: Invalid,
@@ -134,6 +140,11 @@ def error_for(status: int, message: str, *, reason: str, call: str) -> Kubernete
     kind = _BY_STATUS.get(status, Unreachable if status >= 500 else KubernetesError)
     if reason == "AlreadyExists":
         kind = AlreadyExists
-    if "failed to create typed patch object" in message:
-        kind = Invalid  # it answers 500 to an object that doesn't fit its own schema
-    return kind(message, call=call, status=status, reason=reason)
+    if _INVALID.search(message):
+        kind = Invalid
+    return kind(without_values(message), call=call, status=status, reason=reason)
+
+
+def without_values(message: str) -> str:
+    """Return an API server's message without the values that it quotes: those of Secrets among them."""
+    return _QUOTED.sub("got a value of another type", message)

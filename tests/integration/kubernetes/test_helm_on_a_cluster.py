@@ -224,6 +224,29 @@ async def test_what_the_cluster_refuses(
         await releases.upgrade("shop", app, {}, namespace="nowhere", change=QUICK)
 
 
+SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("stringData: {password: 4711000}", ".stringData.password: expected string"),
+        ("stringData: {password: [4711000]}", ".stringData.password: expected string"),
+        ('data: {password: "4711000!"}', "illegal base64 data"),
+    ],
+)
+async def test_secrets_that_the_cluster_refuses_are_not_told(
+    releases: Releases, make_chart: Any, namespace: str, data: str, words: str
+) -> None:
+    """The API server quotes what it refuses: a chart that forgets `quote` must not show its password."""
+    with pytest.raises(errors.ObjectInvalid) as caught:
+        await releases.upgrade(
+            "shop", make_chart(templates__s_yaml=SECRET + data), {}, namespace=namespace, change=QUICK
+        )
+    assert words in caught.value.message
+    assert "4711000" not in repr(caught.value)
+
+
 async def test_a_namespace_that_goes(releases: Releases, app: Chart, kubernetes: Kubernetes, namespace: str) -> None:
     held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "namespace": namespace}}
     held["metadata"]["finalizers"] = ["example.com/hold"]  # type: ignore[index]

@@ -1,6 +1,7 @@
 """The API server's gateway on a real API server: requests, apply, namespaces, readiness, causes, diffs, access."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from app.gateways.kubernetes import errors
 from app.gateways.kubernetes.access import access_of
 from app.gateways.kubernetes.client import Kubernetes
+from app.gateways.kubernetes.connection import Connection
 from app.gateways.kubernetes.diagnosis import Diagnosis, diagnose
 from app.gateways.kubernetes.diff import REDACTED, FieldChange, diff
 from app.gateways.kubernetes.namespaces import apply_namespace, namespace_phase
@@ -69,6 +71,28 @@ async def test_who_is_not_let_in(cluster: Any) -> None:
         with pytest.raises(errors.Unauthorized) as caught:
             await stranger.list("v1", "Pod", namespace="default")
     assert caught.value.as_failure().code == "cluster_unauthorized"
+
+
+async def test_a_token_that_expired_is_renewed(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EKS takes a token for a quarter of an hour; a client that slept over that asks for another one."""
+    own = cluster.connection()
+    with monkeypatch.context() as earlier:
+        hour_ago = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=1)
+        earlier.setattr("botocore.auth.get_current_datetime", lambda: hour_ago)
+        expired = await own.token()
+    tokens = [expired]
+
+    async def token() -> str:
+        return tokens[-1]
+
+    async with Kubernetes(Connection(own.endpoint, own.certificate_authority, token)) as client:
+        with pytest.raises(errors.Unauthorized):
+            await client.version()
+        tokens.append(await own.token())
+        with pytest.raises(errors.Unauthorized):
+            await client.version()  # it was made just now: another one would be as good
+        await asyncio.sleep(1.1)
+        assert await client.version()
 
 
 async def test_what_does_not_answer(cluster: Any) -> None:

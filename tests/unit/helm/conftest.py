@@ -73,7 +73,8 @@ class Source:
     files: dict[str, bytes] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
     status: int = 200
-    endless: bool = False
+    endless: str | None = None
+    """The end of the paths whose answer never ends."""
     credential: str | None = None
     requests: list[str] = field(default_factory=list)
 
@@ -98,14 +99,15 @@ class Source:
             entries.setdefault(name, []).append({**entry, "digest": hashlib.sha256(content).hexdigest()})
         self.files["/charts/index.yaml"] = json.dumps({"apiVersion": "v1", "entries": entries}).encode()
 
-    def push(self, name: str, version: str, content: bytes) -> str:
-        """Put a chart into the registry; return its manifest's digest."""
+    def push(self, name: str, version: str, content: bytes, *, size: int | None = None) -> str:
+        """Put a chart into the registry, whose manifest may name another size; return the manifest's digest."""
         config = json.dumps({"name": name, "version": version, "apiVersion": "v2"}).encode()
         layers = []
         for data, kind in ((config, "config.v1+json"), (content, "chart.content.v1.tar+gzip")):
             digest = "sha256:" + hashlib.sha256(data).hexdigest()
             self.files[f"/v2/charts/{name}/blobs/{digest}"] = data
             layers.append({"mediaType": f"application/vnd.cncf.helm.{kind}", "digest": digest, "size": len(data)})
+        layers[-1]["size"] = layers[-1]["size"] if size is None else size
         kind = "application/vnd.oci.image.manifest.v1+json"
         manifest = json.dumps(
             {"schemaVersion": 2, "mediaType": kind, "config": layers[0], "layers": layers[1:]}
@@ -128,7 +130,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(401, b"{}", {"WWW-Authenticate": 'Basic realm="test"'})
         elif source.status != 200:
             self._answer(source.status, b"no")
-        elif source.endless:
+        elif source.endless is not None and path.endswith(source.endless):
             self._pour()
         elif path == "/v2/":
             self._answer(200, b"{}")

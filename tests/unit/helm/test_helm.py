@@ -1,8 +1,12 @@
 """The gateway against the real helm: charts from repositories and registries, rendering, and each way that it fails."""
 
 import asyncio
+import hashlib
 import os
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,10 +14,12 @@ from unit.helm.conftest import CHART, Source, archive_of, chart_of, gzipped
 
 from app.core.errors import FieldError
 from app.core.outbound import AddressNotAllowedError, Rules, SchemeNotAllowedError
-from app.gateways.helm import errors
+from app.gateways.helm import client, errors
 from app.gateways.helm.chart import Chart, ChartLimits, Credential, OciChart, RepositoryChart, read_chart
 from app.gateways.helm.client import Helm
 from app.gateways.helm.process import Limits
+from app.gateways.helm.releases import Releases
+from app.gateways.kubernetes.connection import Connection
 
 SCHEMA = """{"type": "object", "required": ["image"], "additionalProperties": false, "properties": {"global": {},
  "replicas": {"type": "integer", "minimum": 1}, "image": {"type": "object", "required": ["tag"],
@@ -21,6 +27,18 @@ SCHEMA = """{"type": "object", "required": ["image"], "additionalProperties": fa
 
 PROC = Path("/proc")
 ABOUT = CHART.format(name="demo", version="1.0.0")
+
+
+def bounded(binary: Path, folder: Path, limits: Limits) -> Helm:
+    """Return a helm with bounds of its own, that may speak to this machine."""
+    return Helm(binary, root=folder, rules=Rules(allow_http=True, allow_private_addresses=True), limits=limits)
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """Give the port of a server that takes connections and never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
 
 
 def chart_at(folder: Path, content: bytes, limits: ChartLimits | None = None) -> Chart:
@@ -108,17 +126,60 @@ async def test_a_repository_that_is_none(helm: Helm, source: Source) -> None:
     assert caught.value.retryable
 
 
-async def test_an_endless_index(helm_binary: Path, tmp_path: Path, source: Source) -> None:
-    source.endless = True
-    helm = Helm(
-        helm_binary,
-        root=tmp_path,
-        rules=Rules(allow_http=True, allow_private_addresses=True),
-        limits=Limits(memory_bytes=100_000_000, file_bytes=10_000_000),
-    )
-    with pytest.raises((errors.OutOfMemory, errors.ChartTooLarge)):
-        async with helm.chart(RepositoryChart(source.repository, "demo")):
+@pytest.mark.parametrize(
+    ("part", "size", "error"),
+    [
+        ("index.yaml", None, errors.ChartTooLarge),
+        ("demo-0.1.0.tgz", None, errors.ChartTooLarge),
+        ("layer", 3000 << 20, errors.ChartTooLarge),
+        ("layer", None, errors.ChartInvalid),  # larger than its manifest says
+    ],
+)
+async def test_answers_without_end(
+    helm_binary: Path, tmp_path: Path, source: Source, part: str, size: int | None, error: type[errors.HelmError]
+) -> None:
+    """500 MB, or more: helm's memory ends it, and the caller hears why."""
+    source.publish(("demo", "0.1.0", chart_of()))
+    source.push("demo", "0.1.0", chart := chart_of(), size=size)
+    source.endless = hashlib.sha256(chart).hexdigest() if part == "layer" else part
+    helm = bounded(helm_binary, tmp_path, Limits(memory_bytes=100_000_000, file_bytes=10_000_000))
+    place = OciChart(source.oci(), "0.1.0") if part == "layer" else RepositoryChart(source.repository, "demo")
+    with pytest.raises(error) as caught:
+        async with helm.chart(place):
             pass
+    assert caught.value.as_failure().hint
+
+
+async def test_a_source_that_does_not_answer(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:
+    with silent() as port:
+        monkeypatch.setattr(client, "FETCH_SECONDS", 0.5)
+        with pytest.raises(errors.RepositoryUnreachable, match="in time"):
+            async with helm.chart(RepositoryChart(f"http://127.0.0.1:{port}", "demo")):
+                pass
+    with pytest.raises(errors.RepositoryUnreachable):
+        async with helm.chart(RepositoryChart("https://charts.invalid", "demo")):
+            pass
+
+
+async def test_a_template_without_end(helm_binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    helm = bounded(helm_binary, tmp_path, Limits(grace_seconds=0.1))
+    monkeypatch.setattr(client, "RENDER_SECONDS", 0.5)
+    loop = "{{ range $i := until 3000 }}{{ range $j := until 3000 }}{{ end }}{{ end }}"
+    with pytest.raises(errors.RenderError, match="in time"):
+        await render(helm, chart_at(tmp_path, chart_of(templates__x_yaml=loop * 40)))
+
+
+async def test_a_cluster_that_does_not_answer(helm: Helm, tmp_path: Path) -> None:
+    chart = chart_at(tmp_path, chart_of())
+
+    async def token() -> str:
+        return "k8s-aws-v1.x"
+
+    with silent() as port:
+        found = Releases(helm, Connection(f"https://127.0.0.1:{port}", "", token))
+        with pytest.raises(errors.ClusterUnreachable, match="in time") as caught:
+            await found.preview("shop", chart, {}, namespace="apps", timeout_seconds=0.5)
+    assert caught.value.retryable
 
 
 async def test_sources_have_to_be_public(helm_binary: Path, tmp_path: Path) -> None:
@@ -274,6 +335,20 @@ async def test_secrets_are_on_no_command_line(helm: Helm, tmp_path: Path) -> Non
     assert time.monotonic() - began < 8
     assert not _commands(str(tmp_path))
     assert not _left(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("reference", "allowed", "expected"),
+    [
+        ("oci://127.0.0.1:4566/team/web", True, True),
+        ("oci://registry:5000/web", True, True),
+        ("oci://127.0.0.1:4566/team/web", False, False),
+        ("oci://123456789012.dkr.ecr.us-west-2.amazonaws.com/web", True, False),
+    ],
+)
+def test_only_private_registries_are_spoken_to_without_tls(reference: str, allowed: bool, expected: bool) -> None:
+    rules = Rules(allow_http=allowed, allow_private_addresses=True)
+    assert client.plain_http(reference, rules) is expected
 
 
 def _left(folder: Path) -> list[Path]:
