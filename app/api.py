@@ -52,9 +52,13 @@ def document(app: FastAPI) -> openapi.Document:
     schemas["ClusterRegistry"] = _within_cluster(
         schemas["RegistrySpec"], "A registry that stands in a cluster's request.", "region", "account"
     )
+    schemas["ClusterRelease"] = _within_cluster(
+        schemas["ReleaseSpec"], "A Helm release that stands in its cluster's own request.", "cluster"
+    )
     forms = schemas["CreateClusterDocument"]["anyOf"]
     schemas["ClusterCreate"], schemas["ClusterConfig"] = {**forms[0], "title": "ClusterCreate"}, forms[1]
-    for field, name in (("nodegroups", "ClusterNodegroup"), ("registries", "ClusterRegistry")):
+    held = {"nodegroups": "ClusterNodegroup", "registries": "ClusterRegistry", "releases": "ClusterRelease"}
+    for field, name in held.items():
         schemas["ClusterCreate"]["properties"][field]["items"] = {"$ref": f"#/components/schemas/{name}"}
     forms[:] = [{"$ref": f"#/components/schemas/{name}"} for name in ("ClusterCreate", "ClusterConfig")]
     return made

@@ -63,6 +63,8 @@ from app.releases.reader import ReleaseReader
 from app.releases.reconcile import Tools
 from app.releases.remove import DeleteRelease, TestRelease
 from app.releases.service import ReleaseService
+from app.releases.with_cluster import ClusterReleases, Wanted
+from app.releases.with_cluster import parse as parse_releases
 from app.webhooks.outbox import Outbox
 from app.webhooks.service import WebhookService
 
@@ -133,10 +135,10 @@ class NodegroupDirectory:
         return await self._service.create_with_cluster(session, caller, cluster.id, specs, parent_id=parent_id)
 
     async def begin_delete(
-        self, session: AsyncSession, caller: Caller, cluster_id: str, *, parent_id: str
+        self, session: AsyncSession, caller: Caller, cluster_id: str, *, needs: Sequence[Needs], parent_id: str
     ) -> list[Operation]:
         """Begin to delete every node group of a cluster."""
-        return await self._service.delete_with_cluster(session, caller, cluster_id, parent_id=parent_id)
+        return await self._service.delete_with_cluster(session, caller, cluster_id, needs=needs, parent_id=parent_id)
 
 
 class RegistryDirectory:
@@ -200,6 +202,24 @@ class ReleaseRegistries:
     async def chart(self, registry_id: str, name: str, version: str | None, digest: str | None) -> RegistryChart:
         """Return where a chart of a registry is; asks AWS, outside of any transaction."""
         return RegistryChart(*await self._charts.locate(registry_id, name, version, digest))
+
+
+class ReleaseDirectory:
+    """Releases, as clusters ask for them."""
+
+    def __init__(self, releases: ClusterReleases) -> None:
+        self._releases = releases
+        self.begin_create = releases.begin_create
+        self.begin_delete = releases.begin_delete
+        self.retry = releases.retry
+
+    def parse(self, raw: Sequence[dict[str, Any]], cluster: str) -> list[Wanted]:
+        """Check the releases of a cluster spec."""
+        return parse_releases(raw, cluster)
+
+    async def check(self, project_id: str, wanted: Sequence[Wanted], cluster: ClusterSpec) -> None:
+        """Look at their charts before anything begins."""
+        await self._releases.check(project_id, wanted, str(cluster.version))
 
 
 class TagDirectory:
@@ -269,6 +289,53 @@ class Services:
     reconcilers: Mapping[str, Reconciler]
 
 
+@dataclass(frozen=True, slots=True)
+class _Releases:
+    """What the wiring of releases gives to the rest."""
+
+    feature: ReleaseFeature
+    directory: ReleaseDirectory
+    helm: Helm
+    charts: Charts
+    reconcilers: Mapping[str, Reconciler]
+
+
+def _wire_releases(
+    settings: Settings, database: Database, ledger: Ledger, clouds: AccountClouds, vault: Vault
+) -> _Releases:
+    rules = Rules.of(settings)
+    helm = Helm(settings.helm, rules=rules, max_changes=settings.helm_max_changes)
+    of_registries = ReleaseRegistries(RegistryCharts(database, clouds))
+    charts = Charts(helm, database, vault, of_registries)
+    of_clusters = ReleaseClusters()
+    service = ReleaseService(ledger, of_clusters, of_registries, vault)
+    ledger.register("release", service)
+    checks = ChartChecks(helm, charts, rules)
+    places = Places(settings.helm_max_changes, settings.helm_max_per_cluster)
+    tools = Tools(database, clouds, of_clusters, service, helm, charts, places)
+    ensure = EnsureRelease(tools)
+    return _Releases(
+        ReleaseFeature(
+            service,
+            ledger,
+            of_clusters,
+            checks,
+            ReleaseReader(clouds, helm, charts),
+            CredentialService(vault),
+        ),
+        ReleaseDirectory(ClusterReleases(database, service, of_clusters, checks)),
+        helm,
+        charts,
+        {
+            "release.create": ensure,
+            "release.update": ensure,
+            "release.rollback": RollbackRelease(tools),
+            "release.test": TestRelease(tools),
+            "release.delete": DeleteRelease(tools),
+        },
+    )
+
+
 def wire(settings: Settings, database: Database, clients: AwsClients) -> Services:
     """Return the services of a process."""
     vault = open_vault(settings)
@@ -283,22 +350,16 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
     account_directory = AccountDirectory()
     registry_service = RegistryService(ledger, account_directory)
     registry_directory = RegistryDirectory(database, registry_service)
-    cluster_service = ClusterService(ledger, account_directory, nodegroup_directory, addon_service, registry_directory)
+    releases = _wire_releases(settings, database, ledger, clouds, vault)
+    cluster_service = ClusterService(
+        ledger, account_directory, nodegroup_directory, addon_service, registry_directory, releases.directory
+    )
     ledger.register("cluster", cluster_service)
     ledger.register("nodegroup", nodegroup_service)
     ledger.register("addon", addon_service)
     ledger.register("registry", registry_service)
     ensure_nodegroup = EnsureNodegroup(database, clouds, cluster_directory)
     ensure_registry = EnsureRegistry(database, clouds)
-    helm = Helm(settings.helm, rules=Rules.of(settings), max_changes=settings.helm_max_changes)
-    release_registries = ReleaseRegistries(RegistryCharts(database, clouds))
-    charts = Charts(helm, database, vault, release_registries)
-    release_clusters = ReleaseClusters()
-    release_service = ReleaseService(ledger, release_clusters, release_registries, vault)
-    ledger.register("release", release_service)
-    places = Places(settings.helm_max_changes, settings.helm_max_per_cluster)
-    release_tools = Tools(database, clouds, release_clusters, release_service, helm, charts, places)
-    ensure_release = EnsureRelease(release_tools)
     addon_reconciler = AddonReconciler(database, clouds, nodegroup_directory)
     return Services(
         ledger=ledger,
@@ -309,21 +370,15 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
             account_directory,
             nodegroup_directory,
             registry_directory,
+            releases.directory,
             clouds,
             LiveChecks(),
         ),
         nodegroups=NodegroupFeature(nodegroup_service, ledger, cluster_directory, clouds),
         registries=RegistryFeature(registry_service, ledger, account_directory, clouds, ImageLists()),
-        releases=ReleaseFeature(
-            release_service,
-            ledger,
-            release_clusters,
-            ChartChecks(helm, charts, Rules.of(settings)),
-            ReleaseReader(clouds, helm, charts),
-            CredentialService(vault),
-        ),
-        helm=helm,
-        charts=charts,
+        releases=releases.feature,
+        helm=releases.helm,
+        charts=releases.charts,
         vault=vault,
         outbox=outbox,
         webhooks=WebhookService(vault, Rules.of(settings), outbox, database.notifier),
@@ -335,16 +390,12 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
             "nodegroup.create": ensure_nodegroup,
             "nodegroup.update": ensure_nodegroup,
             "nodegroup.delete": DeleteNodegroup(database, clouds, cluster_directory),
-            "release.create": ensure_release,
-            "release.update": ensure_release,
-            "release.rollback": RollbackRelease(release_tools),
-            "release.test": TestRelease(release_tools),
-            "release.delete": DeleteRelease(release_tools),
             "addon.create": addon_reconciler,
             "addon.update": addon_reconciler,
             "addon.delete": addon_reconciler,
             "registry.create": ensure_registry,
             "registry.update": ensure_registry,
             "registry.delete": DeleteRegistry(database, clouds),
+            **releases.reconcilers,
         },
     )

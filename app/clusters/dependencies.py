@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.clusters import repository
 from app.clusters.live import LiveChecks
 from app.clusters.models import Addon, Cluster
-from app.clusters.ports import Accounts, Nodegroups, Registries
+from app.clusters.ports import Accounts, Nodegroups, Registries, Releases
 from app.clusters.schemas import AddonStatus, ClusterCreate, ClusterOut, ClusterOutputs, ClusterSpec, ClusterStatus
 from app.clusters.service import ClusterService
 from app.gateways.aws.cloud import Clouds
@@ -29,6 +29,7 @@ class ClusterFeature:
     accounts: Accounts
     nodegroups: Nodegroups
     registries: Registries
+    releases: Releases
     clouds: Clouds
     live: LiveChecks
 

@@ -10,6 +10,7 @@ from app.clusters.schemas import ClusterSpec
 from app.core.caller import Caller
 from app.engine.models import Operation
 from app.gateways.aws.cloud import Cloud
+from app.operations.service import Needs
 from app.stacks.taints import Taint
 
 
@@ -39,9 +40,9 @@ class Nodegroups(Protocol):
         ...
 
     async def begin_delete(
-        self, session: AsyncSession, caller: Caller, cluster_id: str, *, parent_id: str
+        self, session: AsyncSession, caller: Caller, cluster_id: str, *, needs: Sequence[Needs], parent_id: str
     ) -> list[Operation]:
-        """Begin to delete every node group of a cluster, superseding creates that run."""
+        """Begin to delete every node group of a cluster after `needs`, superseding creates that run."""
         ...
 
     async def retry(self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str) -> Operation:
@@ -80,4 +81,32 @@ class Registries(Protocol):
 
     async def retry(self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str) -> Operation:
         """Begin a failed operation of a registry again."""
+        ...
+
+
+class Releases(Protocol):
+    """Knows the Helm releases of a cluster."""
+
+    def parse(self, raw: Sequence[dict[str, Any]], cluster: str) -> list[Any]:
+        """Check the releases of a cluster spec; raises InvalidError with pointers below `/releases`."""
+        ...
+
+    async def check(self, project_id: str, wanted: Sequence[Any], cluster: ClusterSpec) -> None:
+        """Look at their charts before anything begins, and note which they are; raises InvalidError likewise."""
+        ...
+
+    async def begin_create(
+        self, session: AsyncSession, caller: Caller, cluster_id: str, wanted: Sequence[Any], *, parent_id: str
+    ) -> list[Operation]:
+        """Begin to install releases into a cluster that is being created, with all that is begun for it already."""
+        ...
+
+    async def begin_delete(
+        self, session: AsyncSession, caller: Caller, cluster_id: str, *, parent_id: str, force: bool
+    ) -> list[Operation]:
+        """Begin to uninstall every release of a cluster; `force` leaves behind what cannot be uninstalled."""
+        ...
+
+    async def retry(self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str) -> Operation:
+        """Begin a failed operation of a release again."""
         ...

@@ -28,6 +28,7 @@ class ClusterRequest:
         spec: The cluster.
         nodegroups: Documents of its node groups, without `cluster`.
         registries: Documents of registries, without `region` and `account`.
+        releases: Documents of its releases, likewise.
         warnings: What works in a way that the caller should know.
         expectations: What the document says of things that exist already.
         whole: It was a ClusterConfig, which always gets a parent operation.
@@ -37,6 +38,7 @@ class ClusterRequest:
     spec: ClusterSpec
     nodegroups: list[dict[str, Any]]
     registries: list[dict[str, Any]] = field(default_factory=list)
+    releases: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     expectations: list[Expectation] = field(default_factory=list)
     whole: bool = False
@@ -76,7 +78,7 @@ def read_request(document: Any) -> ClusterRequest:
         return _clusterconfig(document)
     body = validate(ClusterCreate, document)
     values = {name: getattr(body, name) for name in ClusterSpec.model_fields}
-    return ClusterRequest(ClusterSpec.model_construct(**values), body.nodegroups, body.registries)
+    return ClusterRequest(ClusterSpec.model_construct(**values), body.nodegroups, body.registries, body.releases)
 
 
 def read_patch(spec: dict[str, Any], patch: dict[str, Any]) -> ClusterSpec:

@@ -61,6 +61,7 @@ async def create_cluster(
         registries = feature.registries.parse(
             request.registries, region=request.spec.region, account=request.spec.account
         )
+        releases = feature.releases.parse(request.releases, request.spec.name)
         async with database.read() as session:
             account = await feature.accounts.account_id(session, change.caller.project_id, request.spec.account)
             existing = await repository.named(session, account, request.spec.region, request.spec.name)
@@ -71,6 +72,7 @@ async def create_cluster(
             spec, facts = await feature.live.creation(cloud, request.spec, request.expectations)
             await feature.nodegroups.check(cloud, groups, spec, facts)
             await feature.registries.check(cloud, registries)
+            await feature.releases.check(change.caller.project_id, releases, spec)
         async with change.transaction() as session:
             operation = await feature.service.create(
                 session,
@@ -78,6 +80,7 @@ async def create_cluster(
                 spec,
                 groups,
                 registries,
+                releases,
                 facts=facts,
                 warnings=request.warnings,
                 whole=request.whole,

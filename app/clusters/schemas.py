@@ -218,6 +218,14 @@ class ClusterCreate(ClusterSpec):
                 {
                     **CLUSTER_EXAMPLE,
                     "nodegroups": [{"name": "workers", "scaling": {"min": 2, "max": 4, "desired": 2}}],
+                    "releases": [
+                        {
+                            "name": "my-release",
+                            "namespace": "sock-shop",
+                            "chart": {"repository": "https://charts.example.com", "name": "sock-shop"},
+                            "create_namespace": True,
+                        }
+                    ],
                 }
             ]
         }
@@ -231,7 +239,9 @@ class ClusterCreate(ClusterSpec):
         max_length=30,
         description="Registry specs without `region` and `account`; see `RegistrySpec`. They outlive the cluster.",
     )
-    releases: list[dict[str, Any]] = Field(default=[], max_length=0, description="Not supported yet.")
+    releases: list[dict[str, Any]] = Field(
+        default=[], max_length=50, description="Helm releases without `cluster`; see `ReleaseSpec`."
+    )
 
 
 class ClusterOutputs(BaseModel):

@@ -15,7 +15,7 @@ from app.clusters.errors import (
     DeletionProtectedError,
 )
 from app.clusters.models import Cluster
-from app.clusters.ports import Accounts, Nodegroups, Registries
+from app.clusters.ports import Accounts, Nodegroups, Registries, Releases
 from app.clusters.render import cluster_stack, own_addons
 from app.clusters.schemas import ClusterSpec
 from app.clusters.update_groups import stages_of_create, steps_of_update
@@ -52,12 +52,14 @@ class ClusterService:
         nodegroups: Nodegroups,
         addons: AddonService,
         registries: Registries,
+        releases: Releases,
     ) -> None:
         self._ledger = ledger
         self._accounts = accounts
         self._nodegroups = nodegroups
         self._addons = addons
         self._registries = registries
+        self._releases = releases
 
     async def create(
         self,
@@ -66,6 +68,7 @@ class ClusterService:
         spec: ClusterSpec,
         nodegroups: Sequence[Any] = (),
         registries: Sequence[Any] = (),
+        releases: Sequence[Any] = (),
         *,
         facts: dict[str, Any],
         warnings: Sequence[str] = (),
@@ -80,6 +83,7 @@ class ClusterService:
             spec: The cluster, its `version` filled in.
             nodegroups: Node groups as `Nodegroups.parse` gave them.
             registries: Registries as `Registries.parse` gave them.
+            releases: Releases as `Releases.parse` gave them.
             facts: What `live.py` found out: `zones`, `control_plane_zone`.
             warnings: What the caller should know.
             whole: Answer with a parent operation even when there is only the cluster (a ClusterConfig).
@@ -91,7 +95,7 @@ class ClusterService:
         """
         cluster = await self._add(session, caller, spec, facts)
         parent: Operation | None = None
-        if nodegroups or registries or whole:
+        if nodegroups or registries or releases or whole:
             parent = await self._ledger.begin(
                 session,
                 caller,
@@ -113,6 +117,7 @@ class ClusterService:
         await self._registries.begin_create(session, caller, registries, parent_id=parent.id)
         await self._nodegroups.begin_create(session, caller, cluster, nodegroups, parent_id=parent.id)
         await self._install_addons(session, caller, cluster, needs=[Needs(operation.id)], parent_id=parent.id)
+        await self._releases.begin_create(session, caller, cluster.id, releases, parent_id=parent.id)
         return parent
 
     async def _add(self, session: AsyncSession, caller: Caller, spec: ClusterSpec, facts: dict[str, Any]) -> Cluster:
@@ -220,7 +225,7 @@ class ClusterService:
     async def delete(
         self, session: AsyncSession, caller: Caller, cluster: Cluster, *, callback_url: str | None = None
     ) -> Operation:
-        """Begin to delete a cluster with all that belongs to it: node groups, then addons, then the cluster.
+        """Begin to delete a cluster with all that belongs to it: releases, node groups, addons, then the cluster.
 
         Raises:
             DeletionProtectedError: `deletion_protection` is on.
@@ -274,16 +279,20 @@ class ClusterService:
         plan = Plan(GROUP_KIND, retry_of=parent.id, holds_lock=False)
         new = await self._ledger.begin(session, caller, target_of(cluster), plan)
         needs: list[Needs] = []
-        for child in [child for child in children if await self._is_left_to_do(session, child)]:
+        left = [child for child in children if await self._is_left_to_do(session, child)]
+        for child in left:
             if child.resource_type == "cluster":  # the oldest one
                 needs = [Needs((await self._again(session, caller, cluster, child, parent_id=new.id)).id)]
             elif child.resource_type == "nodegroup":
                 await self._nodegroups.retry(session, caller, child, parent_id=new.id)
             elif child.resource_type == "registry":
                 await self._registries.retry(session, caller, child, parent_id=new.id)
-            elif child.kind != "addon.create":
+            elif child.resource_type == "addon" and child.kind != "addon.create":
                 await self._addons.retry(session, caller, child, parent_id=new.id)
         await self._install_addons(session, caller, cluster, needs=needs, parent_id=new.id)
+        for child in left:
+            if child.resource_type == "release":
+                await self._releases.retry(session, caller, child, parent_id=new.id)
         if not (await operations.children_of(session, [new.id]))[new.id]:
             raise NotRetryableError("Nothing of the operation is left to be done.")
         return new
@@ -326,11 +335,16 @@ class ClusterService:
             callback_url=callback_url,
         )
         operation = await self._ledger.begin(session, caller, target_of(cluster), plan)
-        groups = await self._nodegroups.begin_delete(session, caller, cluster.id, parent_id=operation.id)
+        releases = await self._releases.begin_delete(
+            session, caller, cluster.id, parent_id=operation.id, force=retry_of is not None
+        )
+        groups = await self._nodegroups.begin_delete(
+            session, caller, cluster.id, needs=[Needs(release.id) for release in releases], parent_id=operation.id
+        )
         addons = await self._addons.begin_delete(
             session, caller, cluster, needs=[Needs(group.id) for group in groups], parent_id=operation.id
         )
-        await self._ledger.add_needs(session, operation, [Needs(row.id) for row in (*groups, *addons)])
+        await self._ledger.add_needs(session, operation, [Needs(row.id) for row in (*releases, *groups, *addons)])
         return operation
 
     async def _supersede_create(self, session: AsyncSession, cluster: Cluster) -> Operation | None:

@@ -159,16 +159,18 @@ class NodegroupService:
         return await self._delete(session, caller, group, parent_id=None, retry_of=None, callback_url=callback_url)
 
     async def delete_with_cluster(
-        self, session: AsyncSession, caller: Caller, cluster_id: str, *, parent_id: str
+        self, session: AsyncSession, caller: Caller, cluster_id: str, *, needs: Sequence[Needs], parent_id: str
     ) -> list[Operation]:
-        """Begin to delete every group of a cluster, after what changes it; one that is being deleted stays as it is."""
+        """Begin to delete every group of a cluster, after `needs` and what changes it; a delete that runs stays."""
         begun = []
         for group in await repository.of_cluster(session, cluster_id):
             live = await operations.live_of(session, group.id)
             if live is not None and live.kind == "nodegroup.delete":
                 begun.append(live)
             else:
-                begun.append(await self._delete(session, caller, group, parent_id=parent_id, retry_of=None))
+                begun.append(
+                    await self._delete(session, caller, group, needs=needs, parent_id=parent_id, retry_of=None)
+                )
         return begun
 
     def is_cancellable(self, operation: Operation) -> bool:
@@ -274,18 +276,18 @@ class NodegroupService:
         caller: Caller,
         group: Nodegroup,
         *,
+        needs: Sequence[Needs] = (),
         parent_id: str | None,
         retry_of: str | None,
         callback_url: str | None = None,
     ) -> Operation:
         live = await operations.live_of(session, group.id)
         usable = group.phase == "active"
-        needs: list[Needs] = []
         if live is not None and live.kind == "nodegroup.create":
             await self._ledger.supersede(session, live)
-            needs = [Needs(live.id, "end")]
+            needs = [*needs, Needs(live.id, "end")]
         elif live is not None and parent_id is not None:  # the cluster's delete waits, the group's own one does not
-            needs = [await self._ledger.let_end(session, live)]
+            needs = [*needs, await self._ledger.let_end(session, live)]
             usable = bool(live.input.get("usable"))
         else:
             await self._ledger.check_free(session, group.id)

@@ -84,7 +84,7 @@ _Key = tuple[str, ...]
 class Charts:
     """Charts of the sources that callers name, with the credentials that their projects stored."""
 
-    def __init__(self, helm: Helm, database: Database, vault: Vault, registries: Registries | None) -> None:
+    def __init__(self, helm: Helm, database: Database, vault: Vault, registries: Registries) -> None:
         self._helm = helm
         self._database = database
         self._vault = vault
@@ -176,7 +176,6 @@ class Charts:
     ) -> tuple[ChartSource, Credential | None]:
         version, digest = (pin.version, pin.digest) if pin else (spec.version, None)
         if spec.registry is not None:
-            assert self._registries is not None  # noqa: S101 - the service refuses registries without
             assert registry_id is not None  # noqa: S101 - resolved with the release
             found = await self._registries.chart(registry_id, str(spec.name), version, digest)
             return found.source, found.credential

@@ -213,9 +213,3 @@ def chart_problem(error: helm.HelmError, pointer: str) -> InvalidError | HelmUnu
         )
     problem, place = next((kind, place) for known, kind, place in _CHART if isinstance(error, known))
     return problem(error.message, [FieldError(f"{pointer}/chart{place}", error.message)], hint=error.hint)
-
-
-def below(pointer: str, error: InvalidError) -> InvalidError:
-    """Return the error of a spec that stands at `pointer` of a request."""
-    error.errors = [FieldError(pointer + found.pointer, found.detail) for found in error.errors]
-    return error

@@ -9,7 +9,7 @@ from app.gateways.helm.chart import Chart
 from app.gateways.helm.client import Helm
 from app.releases.charts import Charts, Pinned
 from app.releases.errors import chart_problem
-from app.releases.ports import ClusterView
+from app.releases.ports import RegistryView
 from app.releases.schemas import ChartSpec, ReleaseSpec
 
 CHECK_SECONDS = 25.0
@@ -28,12 +28,13 @@ class ChartChecks:
         self,
         spec: ReleaseSpec,
         values: dict[str, Any],
-        cluster: ClusterView,
         *,
-        registry_id: str | None = None,
+        project_id: str,
+        kubernetes_version: str,
+        registry: RegistryView | None = None,
         pin: Pinned | None = None,
         pointer: str = "",
-    ) -> Pinned:
+    ) -> Pinned | None:
         """Fetch the chart, and check the values against its schemas and the cluster's version against the chart.
 
         A template that fails is not refused here: it may find in the cluster what it misses here (`lookup`,
@@ -42,10 +43,14 @@ class ChartChecks:
         Args:
             spec: What is asked for.
             values: Its values, `set` in them.
-            cluster: Where to.
-            registry_id: The registry that the chart's `registry` stands for.
+            project_id: Whose credentials open the chart's source.
+            kubernetes_version: Of the cluster, `1.34`.
+            registry: The one that the chart's `registry` stands for; if it is yet to come, there is nothing to look at.
             pin: Which chart it must be, if that is settled.
             pointer: Where the spec stands in the request: `""`, or `/releases/0`.
+
+        Returns:
+            Which chart that is; None if it is yet to come.
 
         Raises:
             InvalidError: the chart cannot be had or used, or the values do not fit, with pointers.
@@ -53,12 +58,15 @@ class ChartChecks:
             AwsError: a registry's credentials could not be had.
         """
         self._check_urls(spec.chart, pointer)
+        if spec.chart.registry is not None and (registry is None or not registry.is_there):
+            return None
+        registry_id = registry.id if registry else None
         try:
             async with (
                 asyncio.timeout(CHECK_SECONDS),
-                self._charts.fetch(cluster.project_id, spec.chart, registry_id=registry_id, pin=pin) as chart,
+                self._charts.fetch(project_id, spec.chart, registry_id=registry_id, pin=pin) as chart,
             ):
-                await self._render(chart, spec, values, cluster)
+                await self._render(chart, spec, values, kubernetes_version)
                 return Pinned.of(chart, spec.chart)
         except helm.HelmError as error:
             raise chart_problem(error, pointer) from error
@@ -72,12 +80,12 @@ class ChartChecks:
         if chart.oci is not None:
             destination("https" + chart.oci.removeprefix("oci"), self._rules, pointer=f"{pointer}/chart/oci")
 
-    async def _render(self, chart: Chart, spec: ReleaseSpec, values: dict[str, Any], cluster: ClusterView) -> None:
+    async def _render(self, chart: Chart, spec: ReleaseSpec, values: dict[str, Any], kubernetes_version: str) -> None:
         if not chart.has_schema and not chart.kube_version:
             return
         try:
             await self._helm.template(
-                spec.name, chart, values, namespace=spec.namespace, kube_version=cluster.version or None
+                spec.name, chart, values, namespace=spec.namespace, kube_version=kubernetes_version
             )
         except (helm.ValuesInvalid, helm.ChartInvalid):
             raise

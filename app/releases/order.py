@@ -19,7 +19,7 @@ from app.releases.schemas import ReleaseSpec
 class Dependencies:
     """Finds what must come first."""
 
-    def __init__(self, clusters: Clusters, registries: Registries | None) -> None:
+    def __init__(self, clusters: Clusters, registries: Registries) -> None:
         self._clusters = clusters
         self._registries = registries
 
@@ -39,7 +39,7 @@ class Dependencies:
             DependencyNotReadyError: on one that is not there, and that nothing is at work on.
         """
         found = {need.operation_id: need for need in await self._clusters.needs(session, cluster)}
-        if registry_id is not None and self._registries is not None:
+        if registry_id is not None:
             found |= {need.operation_id: need for need in await self._registries.needs(session, registry_id)}
         releases = await repository.of_cluster(session, cluster.id) if spec.depends_on else ()
         for index, reference in enumerate(spec.depends_on):
@@ -56,18 +56,17 @@ class Dependencies:
                 found[live.id] = Needs(live.id)
         return list(found.values())
 
-    async def deletion_order(
-        self, session: AsyncSession, releases: Sequence[Release]
-    ) -> list[tuple[Release, list[str]]]:
-        """Return the releases of a cluster, dependents first, each with the ids of those that depend on it."""
-        dependents: dict[str, list[str]] = {release.id: [] for release in releases}
-        for release in releases:
-            for reference in release.spec.get("depends_on", ()):
-                needed = [other for other in releases if _matches(other, reference, release.namespace)]
-                if len(needed) == 1:
-                    dependents[needed[0].id].append(release.id)
-        by_id = {release.id: release for release in releases}
-        return [(by_id[release_id], dependents[release_id]) for release_id in _sorted(dependents)]
+
+def deletion_order(releases: Sequence[Release]) -> list[tuple[Release, list[str]]]:
+    """Return the releases of a cluster, dependents first, each with the ids of those that depend on it."""
+    dependents: dict[str, list[str]] = {release.id: [] for release in releases}
+    for release in releases:
+        for reference in release.spec.get("depends_on", ()):
+            needed = _meant(releases, reference, release.namespace)
+            if len(needed) == 1:
+                dependents[releases[needed[0]].id].append(release.id)
+    by_id = {release.id: release for release in releases}
+    return [(by_id[release_id], dependents[release_id]) for release_id in _sorted(dependents)]
 
 
 def in_order(specs: Sequence[ReleaseSpec], pointer: str) -> list[int]:
@@ -81,7 +80,7 @@ def in_order(specs: Sequence[ReleaseSpec], pointer: str) -> list[int]:
     for index, spec in enumerate(specs):
         needed[index] = []
         for place, reference in enumerate(spec.depends_on):
-            found = [other for other, known in enumerate(specs) if _matches(known, reference, spec.namespace)]
+            found = _meant(specs, reference, spec.namespace)
             if len(found) == 1:
                 needed[index].append(found[0])
             else:
@@ -112,17 +111,21 @@ def _sorted(first: Mapping[Any, Sequence[Any]]) -> list[Any]:
 
 
 def _named(releases: Sequence[Release], reference: str, namespace: str, pointer: str) -> Release:
-    found = [release for release in releases if _matches(release, reference, namespace)]
-    found = found or [release for release in releases if release.name == reference]
+    found = _meant(releases, reference, namespace)
     if len(found) == 1:
-        return found[0]
+        return releases[found[0]]
     detail = "is not unique: add namespace/" if found else "the cluster has no such release"
     raise InvalidError("A release depends on one that is not there.", [FieldError(pointer, detail)])
 
 
-def _matches(release: Release | ReleaseSpec, reference: str, namespace: str) -> bool:
-    """Tell whether a reference, made in `namespace`, means the release: an id, a name, or `namespace/name`."""
+def _meant(releases: Sequence[Release | ReleaseSpec], reference: str, namespace: str) -> list[int]:
+    """Return the places of the releases that a reference may mean: an id, `namespace/name`, or a name.
+
+    A name means the release of the same namespace, or else that of any other.
+    """
     if looks_like_id(reference):
-        return isinstance(release, Release) and release.id == reference
+        return [place for place, known in enumerate(releases) if isinstance(known, Release) and known.id == reference]
     where, slash, name = reference.rpartition("/")
-    return release.name == name and release.namespace == (where if slash else namespace)
+    named = [place for place, known in enumerate(releases) if known.name == name]
+    within = [place for place in named if releases[place].namespace == (where if slash else namespace)]
+    return within if within or slash else named

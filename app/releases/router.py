@@ -78,10 +78,12 @@ async def create_release(spec: ReleaseSpec, change: ChangeDep, database: Databas
     async with database.read() as session:
         cluster = await feature.clusters.get(session, project, spec.cluster)
         existing = await repository.named(session, cluster.id, spec.namespace, spec.name)
-        registry_id = await feature.service.registry_id(session, project, spec)
+        registry = await feature.service.registry(session, project, spec)
     chart = None
     if existing is None and cluster.phase not in ("deleting", "failed"):  # else the transaction says so
-        chart = await feature.live.check(spec, values, cluster, registry_id=registry_id)
+        chart = await feature.live.check(
+            spec, values, project_id=project, kubernetes_version=cluster.version, registry=registry
+        )
     async with change.transaction() as session:
         operation = await feature.service.create(
             session, change.caller, spec, values, chart=chart, callback_url=change.callback_url
@@ -222,9 +224,16 @@ async def _update(
         change.check_match(row.generation)
         spec, values = patched(feature, row, patch, replace_values=replace_values)
         cluster = await feature.service.check_change(session, row, spec)
-        registry_id = await feature.service.registry_id(session, row.project_id, spec)
+        registry = await feature.service.registry(session, row.project_id, spec)
     pin = pinned(row.facts.get("chart"), spec.chart)
-    chart = await feature.live.check(spec, values, cluster, registry_id=registry_id, pin=pin)
+    chart = await feature.live.check(
+        spec,
+        values,
+        project_id=row.project_id,
+        kubernetes_version=cluster.version,
+        registry=registry,
+        pin=pin,
+    )
     async with change.transaction() as session:
         locked = await repository.get(session, change.caller.project_id, row.id, lock=True)
         change.check_match(locked.generation)

@@ -175,10 +175,19 @@ async def diff_release(
         row, cluster = await find_with_cluster(session, feature, change.caller, release, place)
         change.check_match(row.generation)
         spec, values = patched(feature, row, patch)
-        registry_id = await feature.service.registry_id(session, row.project_id, spec)
+        registry = await feature.service.registry(session, row.project_id, spec)
     pin = pinned(row.facts.get("chart"), spec.chart)
-    await feature.live.check(spec, values, cluster, registry_id=registry_id, pin=pin)
-    found = await feature.reader.preview(row, cluster, spec, values, registry_id=registry_id, pin=pin)
+    await feature.live.check(
+        spec,
+        values,
+        project_id=row.project_id,
+        kubernetes_version=cluster.version,
+        registry=registry,
+        pin=pin,
+    )
+    found = await feature.reader.preview(
+        row, cluster, spec, values, registry_id=registry.id if registry else None, pin=pin
+    )
     mask = Mask([feature.service.values(row), values])
     changes = [_change(each, mask) for each in found.changes if each.action != "none"]
     answer = DiffOut(revision=found.revision, changes=changes, unchanged=len(found.changes) - len(changes))

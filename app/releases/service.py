@@ -9,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import Caller
 from app.core.crypto import UndecryptableError, Vault
-from app.core.errors import FieldError, InvalidError
+from app.core.errors import FieldError
 from app.core.ids import new_id
 from app.engine.models import Operation
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
-from app.operations.service import Ledger, Needs, Plan, Target
+from app.operations.service import Ledger, Needs, Plan
 from app.operations.transitions import check_unchanged
 from app.releases import repository
 from app.releases.charts import Pinned
@@ -29,7 +29,8 @@ from app.releases.errors import (
 )
 from app.releases.models import Release
 from app.releases.order import Dependencies
-from app.releases.ports import Clusters, ClusterView, Registries
+from app.releases.plans import steps_of, target_of
+from app.releases.ports import Clusters, ClusterView, Registries, RegistryView
 from app.releases.schemas import ReleaseSpec
 
 IDENTITY = ("cluster", "namespace", "name")
@@ -37,27 +38,10 @@ IDENTITY = ("cluster", "namespace", "name")
 Values = dict[str, Any]
 
 
-def target_of(release: Release) -> Target:
-    """Return the target of an operation on a release."""
-    return Target("release", release.id, release.name, release.project_id, release.account_id, release.region)
-
-
-def steps_of(kind: str, spec: dict[str, Any]) -> list[str]:
-    """Return the steps of an operation; `recover` only runs if what is before it fails."""
-    recover = ["recover"] if spec["on_failure"] != "keep" else []
-    return {
-        "release.create": ["wait_for_cluster", "prepare_namespace", "fetch_chart", "install", *recover],
-        "release.update": ["wait_for_cluster", "prepare_namespace", "fetch_chart", "upgrade", *recover],
-        "release.rollback": ["wait_for_cluster", "roll_back"],
-        "release.test": ["wait_for_cluster", "test"],
-        "release.delete": ["wait_for_cluster", "uninstall"],
-    }[kind]
-
-
 class ReleaseService:
     """Creates, changes and deletes releases, and knows how their operations are stopped and retried."""
 
-    def __init__(self, ledger: Ledger, clusters: Clusters, registries: Registries | None, vault: Vault) -> None:
+    def __init__(self, ledger: Ledger, clusters: Clusters, registries: Registries, vault: Vault) -> None:
         self._ledger = ledger
         self._clusters = clusters
         self._registries = registries
@@ -84,23 +68,15 @@ class ReleaseService:
             raise ValuesLostError(str(error), retry_after=300) from error
         return values
 
-    async def registry_id(
-        self, session: AsyncSession, project_id: str, spec: ReleaseSpec, pointer: str = ""
-    ) -> str | None:
-        """Return the id of the registry that the chart comes from, None if it comes from elsewhere.
+    async def registry(self, session: AsyncSession, project_id: str, spec: ReleaseSpec) -> RegistryView | None:
+        """Return the registry that the chart comes from, None if it comes from elsewhere.
 
         Raises:
-            InvalidError: there are no registries here.
             SlipwayError: there is no such registry, or it cannot be used.
         """
         if spec.chart.registry is None:
             return None
-        if self._registries is None:
-            detail = "charts of the project's registries are not supported yet"
-            raise InvalidError(
-                f"The chart's source is not supported: {detail}.", [FieldError(f"{pointer}/chart/registry", detail)]
-            )
-        return (await self._registries.get(session, project_id, spec.chart.registry)).id
+        return await self._registries.get(session, project_id, spec.chart.registry)
 
     async def create(
         self,
@@ -129,23 +105,56 @@ class ReleaseService:
             DependencyNotReadyError: a release that it depends on is not there.
         """
         cluster = await self._clusters.get(session, caller.project_id, spec.cluster)
-        return await self._create(session, caller, cluster, spec, values, chart=chart, callback_url=callback_url)
+        return await self.create_in(session, caller, cluster, spec, values, chart=chart, callback_url=callback_url)
 
-    async def create_with_cluster(
+    async def create_in(
         self,
         session: AsyncSession,
         caller: Caller,
-        cluster_id: str,
-        wanted: Sequence[tuple[ReleaseSpec, Values, Pinned | None]],
+        cluster: ClusterView,
+        spec: ReleaseSpec,
+        values: Values,
         *,
-        parent_id: str,
-    ) -> list[Operation]:
-        """Begin to install the releases that stand in a cluster's own request, those first that others depend on."""
-        cluster = await self._clusters.by_id(session, cluster_id)
-        return [
-            await self._create(session, caller, cluster, spec, values, chart=chart, parent_id=parent_id)
-            for spec, values, chart in wanted
-        ]
+        chart: Pinned | None,
+        parent_id: str | None = None,
+        callback_url: str | None = None,
+    ) -> Operation:
+        """Begin to install a release into a cluster; as `create`, which finds the cluster first."""
+        refuse_unusable(cluster)
+        existing = await repository.named(session, cluster.id, spec.namespace, spec.name)
+        if existing is not None:
+            raise _exists(spec, cluster, existing.id)
+        registry = await self.registry(session, cluster.project_id, spec)
+        registry_id = registry.id if registry else None
+        needs = await self._dependencies.needs(session, cluster, spec, registry_id)
+        release = Release(
+            id=new_id("rel"),
+            project_id=cluster.project_id,
+            account_id=cluster.account_id,
+            region=cluster.region,
+            name=spec.name,
+            cluster_id=cluster.id,
+            namespace=spec.namespace,
+            spec=spec.document(),
+            sealed_values=self._vault.encrypt(json.dumps(values)),
+            tags=spec.tags,
+            phase="creating",
+        )
+        session.add(release)
+        try:
+            await session.flush()
+        except IntegrityError as error:
+            raise _exists(spec, cluster, None) from error
+        data = {"generation": 1, "usable": False, "registry_id": registry_id}
+        plan = Plan(
+            "release.create",
+            steps_of("release.create", release.spec),
+            {**data, "chart": chart.as_json() if chart else None},
+            needs=needs,
+            parent_id=parent_id,
+            callback_url=callback_url,
+        )
+        return await self._ledger.begin(session, caller, target_of(release), plan)
 
     async def check_change(self, session: AsyncSession, release: Release, spec: ReleaseSpec) -> ClusterView:
         """Check that a release can be changed now, and to this spec; return its cluster.
@@ -208,7 +217,8 @@ class ReleaseService:
         """
         cluster = await self.check_change(session, release, spec)
         check_unchanged(seen, release)
-        registry_id = await self.registry_id(session, release.project_id, spec)
+        registry = await self.registry(session, release.project_id, spec)
+        registry_id = registry.id if registry else None
         needs = await self._dependencies.needs(session, cluster, spec, registry_id, own_id=release.id)
         usable = release.phase == "active"
         self._write(release, spec.document(), values)
@@ -276,39 +286,50 @@ class ReleaseService:
         return await self._ledger.begin(session, caller, target_of(release), plan)
 
     async def delete(
-        self, session: AsyncSession, caller: Caller, release: Release, *, callback_url: str | None = None
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        release: Release,
+        *,
+        needs: Sequence[Needs] = (),
+        parent_id: str | None = None,
+        retry_of: str | None = None,
+        force: bool = False,
+        callback_url: str | None = None,
     ) -> Operation:
         """Begin to uninstall a release; a create that runs is superseded.
-
-        Raises:
-            OperationInProgressError: it is being changed.
-        """
-        return await self._delete(session, caller, release, callback_url=callback_url)
-
-    async def delete_with_cluster(
-        self, session: AsyncSession, caller: Caller, cluster_id: str, *, parent_id: str, force: bool
-    ) -> list[Operation]:
-        """Begin to uninstall every release of a cluster, those first that depend on others.
 
         Args:
             session: The transaction.
             caller: Who asks.
-            cluster_id: Whose.
-            parent_id: The delete of the cluster.
+            release: The release, locked.
+            needs: What must come first.
+            parent_id: The operation that holds this one together with others.
+            retry_of: The failed delete that is taken up again.
             force: Leave behind what cannot be uninstalled: it was tried before.
+            callback_url: To be called when the operation ends.
+
+        Raises:
+            OperationInProgressError: it is being changed.
         """
-        releases = await repository.of_cluster(session, cluster_id)
-        begun: dict[str, Operation] = {}
-        for release, dependents in await self._dependencies.deletion_order(session, releases):
-            live = await operations.live_of(session, release.id)
-            if live is not None and live.kind == "release.delete":
-                begun[release.id] = live
-                continue
-            needs = [Needs(begun[dependent].id, "end") for dependent in dependents if dependent in begun]
-            begun[release.id] = await self._delete(
-                session, caller, release, needs=needs, parent_id=parent_id, force=force
-            )
-        return list(begun.values())
+        live = await operations.live_of(session, release.id)
+        needs = list(needs)
+        if live is not None and (live.kind == "release.create" or parent_id is not None):  # a cluster takes all with it
+            await self._ledger.supersede(session, live)
+            needs.append(Needs(live.id, "end"))
+        else:
+            await self._ledger.check_free(session, release.id)
+        plan = Plan(
+            "release.delete",
+            steps_of("release.delete", release.spec),
+            {"usable": release.phase == "active" or bool(live and live.input.get("usable")), "force": force},
+            needs=needs,
+            parent_id=parent_id,
+            retry_of=retry_of,
+            callback_url=callback_url,
+        )
+        release.phase = "deleting"
+        return await self._ledger.begin(session, caller, target_of(release), plan)
 
     def is_cancellable(self, operation: Operation) -> bool:
         """Tell whether what runs can be stopped: all but a delete."""
@@ -323,7 +344,7 @@ class ReleaseService:
         except ReleaseNotFoundError as error:
             raise NotRetryableError(f"Release {operation.resource_name!r} is gone.") from error
         if operation.kind == "release.delete":
-            return await self._delete(session, caller, release, parent_id=parent_id, retry_of=operation.id, force=True)
+            return await self.delete(session, caller, release, parent_id=parent_id, retry_of=operation.id, force=True)
         cluster = await self._clusters.by_id(session, release.cluster_id)
         await self._refuse_deleting(session, release, cluster)
         if operation.kind != "release.test":
@@ -338,84 +359,6 @@ class ReleaseService:
             parent_id=parent_id,
             retry_of=operation.id,
         )
-        return await self._ledger.begin(session, caller, target_of(release), plan)
-
-    async def _create(
-        self,
-        session: AsyncSession,
-        caller: Caller,
-        cluster: ClusterView,
-        spec: ReleaseSpec,
-        values: Values,
-        *,
-        chart: Pinned | None,
-        parent_id: str | None = None,
-        callback_url: str | None = None,
-    ) -> Operation:
-        refuse_unusable(cluster)
-        existing = await repository.named(session, cluster.id, spec.namespace, spec.name)
-        if existing is not None:
-            raise _exists(spec, cluster, existing.id)
-        registry_id = await self.registry_id(session, cluster.project_id, spec)
-        needs = await self._dependencies.needs(session, cluster, spec, registry_id)
-        release = Release(
-            id=new_id("rel"),
-            project_id=cluster.project_id,
-            account_id=cluster.account_id,
-            region=cluster.region,
-            name=spec.name,
-            cluster_id=cluster.id,
-            namespace=spec.namespace,
-            spec=spec.document(),
-            sealed_values=self._vault.encrypt(json.dumps(values)),
-            tags=spec.tags,
-            phase="creating",
-        )
-        session.add(release)
-        try:
-            await session.flush()
-        except IntegrityError as error:
-            raise _exists(spec, cluster, None) from error
-        data = {"generation": 1, "usable": False, "registry_id": registry_id}
-        plan = Plan(
-            "release.create",
-            steps_of("release.create", release.spec),
-            {**data, "chart": chart.as_json() if chart else None},
-            needs=needs,
-            parent_id=parent_id,
-            callback_url=callback_url,
-        )
-        return await self._ledger.begin(session, caller, target_of(release), plan)
-
-    async def _delete(
-        self,
-        session: AsyncSession,
-        caller: Caller,
-        release: Release,
-        *,
-        needs: Sequence[Needs] = (),
-        parent_id: str | None = None,
-        retry_of: str | None = None,
-        force: bool = False,
-        callback_url: str | None = None,
-    ) -> Operation:
-        live = await operations.live_of(session, release.id)
-        needs = list(needs)
-        if live is not None and live.kind == "release.create":
-            await self._ledger.supersede(session, live)
-            needs.append(Needs(live.id, "end"))
-        else:
-            await self._ledger.check_free(session, release.id)
-        plan = Plan(
-            "release.delete",
-            steps_of("release.delete", release.spec),
-            {"usable": release.phase == "active", "force": force},
-            needs=needs,
-            parent_id=parent_id,
-            retry_of=retry_of,
-            callback_url=callback_url,
-        )
-        release.phase = "deleting"
         return await self._ledger.begin(session, caller, target_of(release), plan)
 
     def _write(self, release: Release, document: dict[str, Any], values: Values) -> None:

@@ -39,7 +39,7 @@ SPECS: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"tags": {"aws:x": "y"}}, "invalid", "/tags"),
     ({"tags": {"a": "{{resolve:ssm:b}}"}}, "dynamic_reference", "/tags/a"),
-    ({"releases": [{}]}, "invalid", "/releases"),
+    ({"releases": [{}]}, "invalid", "/releases/0/chart"),
     ({"encryption": {"kms_key": "mine"}}, "invalid", "/encryption/kms_key"),
 ]
 
