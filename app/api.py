@@ -11,6 +11,7 @@ from app.http import openapi
 from app.nodegroups.router import router as nodegroups_router
 from app.operations.router import router as operations_router
 from app.registries.router import router as registries_router
+from app.registries.router_settings import router as registry_settings_router
 from app.releases.router import router as releases_router
 from app.releases.router_credentials import router as chart_credentials_router
 from app.releases.router_live import router as live_releases_router
@@ -23,6 +24,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     live_releases_router,
     chart_credentials_router,
     registries_router,
+    registry_settings_router,
     operations_router,
     webhooks_router,
     probes.router,

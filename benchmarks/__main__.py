@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 
-NAMES = ("startup", "listing", "calls", "delay", "waiting", "chaos", "webhooks", "receivers", "streams")
+NAMES = ("startup", "listing", "registries", "calls", "delay", "waiting", "chaos", "webhooks", "receivers", "streams")
 
 
 def main() -> int:

@@ -21,6 +21,12 @@ class ScanNotFoundError(NotFoundError):
     code = "scan_not_found"
 
 
+class CacheRuleNotFoundError(NotFoundError):
+    """The account has no pull-through cache rule for that prefix in that region."""
+
+    code = "cache_rule_not_found"
+
+
 class PreviewNotFoundError(NotFoundError):
     """No preview of a lifecycle policy was started, or AWS has forgotten it."""
 
@@ -74,6 +80,13 @@ class ScanLimitError(ConflictError):
 
     code = "scan_limit_reached"
     title = "The image was scanned already"
+
+
+class EcrQuotaError(ConflictError):
+    """The account has as many of these as ECR allows it; Service Quotas may raise that."""
+
+    code = "quota_exceeded"
+    title = "A quota of the account is used up"
 
 
 class PreviewInProgressError(ConflictError):

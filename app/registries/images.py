@@ -8,19 +8,22 @@ import fnmatch
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from app.core.errors import FieldError, SlipwayError
 from app.core.validation import invalid
 from app.gateways.aws.cloud import Cloud
 from app.gateways.aws.ecr import LARGEST_BATCH, Reference
 from app.gateways.aws.ecr_resources import Image
-from app.gateways.aws.errors import Conflict, InvalidRequest, LimitExceeded, NotFound
+from app.gateways.aws.errors import AlreadyExists, Conflict, InvalidRequest, LimitExceeded, NotFound
+from app.operations.errors import ChangedMeanwhileError
 from app.registries.contents import UsageOut
 from app.registries.errors import (
+    EcrQuotaError,
     ImageNotFoundError,
     ImageNotScannableError,
     LifecycleMissingError,
@@ -45,10 +48,11 @@ _REFUSALS: dict[str, type[SlipwayError]] = {
     "ImageNotFoundException": ImageNotFoundError,
     "ScanNotFoundException": ScanNotFoundError,
     "UnsupportedImageTypeException": ImageNotScannableError,
-    "LimitExceededException": ScanLimitError,
     "LifecyclePolicyNotFoundException": LifecycleMissingError,
     "LifecyclePolicyPreviewNotFoundException": PreviewNotFoundError,
     "LifecyclePolicyPreviewInProgressException": PreviewInProgressError,
+    "SecretNotFoundException": RefusedByEcrError,
+    "PullThroughCacheRuleAlreadyExistsException": ChangedMeanwhileError,
 }
 """ECR's codes, and what a caller hears; the message is ECR's own."""
 
@@ -58,7 +62,10 @@ def refusals() -> Iterator[None]:
     """Turn what ECR refuses inside the block into what a caller can do something about; the rest passes (503)."""
     try:
         yield
-    except (NotFound, Conflict, InvalidRequest, LimitExceeded) as error:
+    except LimitExceeded as error:
+        limit = ScanLimitError if error.operation == "ecr:StartImageScan" else EcrQuotaError
+        raise limit(error.message, aws_code=error.code) from error
+    except (AlreadyExists, NotFound, Conflict, InvalidRequest) as error:
         refused = _REFUSALS.get(error.code)
         if refused is not None:
             raise refused(error.message, aws_code=error.code) from error
@@ -112,6 +119,13 @@ def references_of(digests: Sequence[str], tags: Sequence[str]) -> list[Reference
     return found
 
 
+class Placed(NamedTuple):
+    """An image and its place in a list: text that sorts by the time of its push, and no other image has."""
+
+    place: str
+    image: Image
+
+
 @dataclass(frozen=True, slots=True)
 class ImageFilter:
     """Which images are asked for; None is all.
@@ -128,10 +142,10 @@ class ImageFilter:
     older_than_days: int | None = None
     newer_than_days: int | None = None
 
-    def of(self, images: Sequence[Image]) -> list[Image]:
+    def of(self, images: Iterable[Placed]) -> list[Placed]:
         """Return the images that the filter lets through, in their order."""
         tests = self._tests()
-        return [image for image in images if all(test(image) for test in tests)]
+        return [placed for placed in images if all(test(placed.image) for test in tests)]
 
     def _tests(self) -> list[Callable[[Image], bool]]:
         now = datetime.now(UTC)
@@ -155,9 +169,9 @@ class ImageLists:
     """Sorted lists of images, the newest first, kept for the pages that follow a first one."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, tuple[float, list[Image]]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[float, list[Placed]]] = OrderedDict()
 
-    async def of(self, cloud: Cloud, registry: Registry, *, first: bool) -> list[Image]:
+    async def of(self, cloud: Cloud, registry: Registry, *, first: bool) -> list[Placed]:
         """Return all images of a registry.
 
         Args:
@@ -167,20 +181,19 @@ class ImageLists:
         """
         kept_at, images = self._kept.get(registry.id, (0.0, []))
         if first or time.monotonic() - kept_at > KEPT_SECONDS:
-            images = sorted(await cloud.ecr.images(registry.name), key=place, reverse=True)
+            images = sorted((_placed(image) for image in await cloud.ecr.images(registry.name)), reverse=True)
             self._keep(registry.id, images)
         return images
 
-    def _keep(self, registry_id: str, images: list[Image]) -> None:
+    def _keep(self, registry_id: str, images: list[Placed]) -> None:
         self._kept.pop(registry_id, None)
         self._kept[registry_id] = (time.monotonic(), images)
         while len(self._kept) > 1 and sum(len(kept) for _, kept in self._kept.values()) > MOST_KEPT:
             self._kept.popitem(last=False)
 
 
-def place(image: Image) -> str:
-    """Return an image's place in a list: text that sorts by the time of its push."""
-    return f"{image.pushed_at.astimezone(UTC).isoformat(timespec='microseconds')} {image.digest}"
+def _placed(image: Image) -> Placed:
+    return Placed(f"{image.pushed_at.astimezone(UTC).isoformat(timespec='microseconds')} {image.digest}", image)
 
 
 def usage(images: Sequence[Image]) -> UsageOut:

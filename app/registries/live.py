@@ -11,6 +11,18 @@ from app.stacks.registry import lifecycle_text
 from app.stacks.template import refuse_dynamic_references
 
 
+async def check_region(cloud: Cloud, pointer: str = "/region") -> None:
+    """Refuse a region that does not exist.
+
+    Raises:
+        InvalidError: with the pointer.
+        AwsError: AWS could not be asked.
+    """
+    others = await cloud.other_regions()
+    if others is not None:
+        raise no_such_region(cloud.region, others, pointer)
+
+
 async def check_new(cloud: Cloud, spec: RegistrySpec) -> None:
     """Ask AWS whether there is such a region, and ECR whether the name is free.
 
@@ -19,9 +31,7 @@ async def check_new(cloud: Cloud, spec: RegistrySpec) -> None:
         RepositoryExistsError: somebody else's repository has it.
         AwsError: AWS could not be asked.
     """
-    others = await cloud.other_regions()
-    if others is not None:
-        raise no_such_region(cloud.region, others)
+    await check_region(cloud)
     found = await cloud.ecr.repository(spec.name)
     if found is not None:
         raise RepositoryExistsError(

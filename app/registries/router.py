@@ -37,7 +37,7 @@ from app.registries.dependencies import (
     scan_out,
 )
 from app.registries.errors import ImageNotFoundError
-from app.registries.images import place, reference_of, references_of, refusals, usage
+from app.registries.images import reference_of, references_of, refusals, usage
 from app.registries.models import Registry
 from app.registries.schemas import RegistryOut, RegistrySpec
 
@@ -187,11 +187,10 @@ async def list_images(
     row, cloud = await feature.ready(database, caller, registry)
     with refusals():
         every = await feature.lists.of(cloud, row, first=page.after is None)
-    images = wanted.of(every)
     if (after := page.after_text) is not None:
-        images = [image for image in images if place(image) < after]
-    kept, token = page.cut(images[: page.fetch], place)
-    return Page(items=[image_out(image) for image in kept], next_page_token=token)
+        every = [placed for placed in every if placed.place < after]
+    kept, token = page.cut(wanted.of(every)[: page.fetch], lambda placed: placed.place)
+    return Page(items=[image_out(placed.image) for placed in kept], next_page_token=token)
 
 
 @router.delete("/registries/{registry}/images", response_model=ImageDeletions, responses=problems(404, 409, 422))

@@ -21,6 +21,10 @@ _UPSTREAMS = (
 )  # fmt: skip
 _MOST_CACHE_RULES = 50
 
+# As users quote them: goharbor/harbor#20174, aws-controllers-k8s/community#2589.
+_UNKNOWN = "The upstream registry URL {} is invalid. Specify a valid upstream registry URL and try again"
+_NO_LOGIN = "The specified upstream registry requires authentication. Specify a valid Secrets Manager ARN"
+
 
 def set_policy(text: str) -> Record:
     """PutRegistryPolicy."""
@@ -107,9 +111,9 @@ def create_cache_rule(body: Record) -> Record:
         )
     known = next(((name, secret) for host, name, secret in _UPSTREAMS if re.fullmatch(host, url)), None)
     if known is None or body.get("upstreamRegistry", known[0]) != known[0]:
-        raise refuse("UnsupportedUpstreamRegistry", f"The upstream registry '{url}' is not supported")
+        raise refuse("UnsupportedUpstreamRegistry", _UNKNOWN.format(url))
     if known[1] and not body.get("credentialArn"):
-        raise refuse("InvalidParameter", f"The upstream registry '{url}' requires a credentialArn")
+        raise refuse("UnsupportedUpstreamRegistry", _NO_LOGIN)
     if len(rules) >= _MOST_CACHE_RULES:
         raise refuse("LimitExceeded", f"The registry has {_MOST_CACHE_RULES} pull through cache rules, the most it can")
     kept = ("credentialArn", "customRoleArn")
