@@ -166,7 +166,9 @@ def test_pull_through_cache_rules(cloud: Cloud) -> None:
     assert (made["upstreamRegistry"], made["registryId"]) == ("ecr-public", ACCOUNT)
     with pytest.raises(ecr.exceptions.PullThroughCacheRuleAlreadyExistsException):
         ecr.create_pull_through_cache_rule(ecrRepositoryPrefix="public", upstreamRegistryUrl="quay.io")
-    with pytest.raises(ecr.exceptions.UnsupportedUpstreamRegistryException, match="URL registry.example.com is invalid"):
+    with pytest.raises(
+        ecr.exceptions.UnsupportedUpstreamRegistryException, match=r"URL registry\.example\.com is invalid"
+    ):
         ecr.create_pull_through_cache_rule(ecrRepositoryPrefix="own", upstreamRegistryUrl="registry.example.com")
     with pytest.raises(ecr.exceptions.UnsupportedUpstreamRegistryException, match="requires authentication"):
         ecr.create_pull_through_cache_rule(ecrRepositoryPrefix="hub", upstreamRegistryUrl="registry-1.docker.io")
