@@ -12,7 +12,7 @@ from typing import Any, Literal
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.errors import Forbidden, Invalid, KindNotAvailable, KubernetesError, NotFound
 from app.gateways.kubernetes.objects import Json, Ref, mapping, ref_of
-from app.gateways.kubernetes.resources import AT_ONCE
+from app.gateways.kubernetes.resources import AT_ONCE, together
 
 HELM = "helm"
 """The field manager of helm 4."""
@@ -76,9 +76,7 @@ async def diff(
         async with turn:
             return await _change(kubernetes, _as_helms(item, release, namespace), namespace)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(item)) for item in wanted]
-    changes = [task.result() for task in tasks]
+    changes = await together(one(item) for item in wanted)
     kept = {_identity(change.ref) for change in changes}
     for ref in dict.fromkeys(ref_of(item) for item in present):
         ref = await _placed(kubernetes, ref, namespace)

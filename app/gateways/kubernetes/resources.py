@@ -1,14 +1,16 @@
 """The objects of a manifest as they are now: ready or not, and the pods of each."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.errors import KindNotAvailable
 from app.gateways.kubernetes.objects import Json, Ref, entries, label_selector, mapping, metadata_of, ref_of
 from app.gateways.kubernetes.readiness import Readiness, readiness_of
+
+T = TypeVar("T")
 
 AT_ONCE = 10
 """Requests at once for one manifest."""
@@ -83,10 +85,22 @@ async def read_resources(
         async with turn:
             return await _read(kubernetes, ref, namespace, with_pods)
 
-    refs = dict.fromkeys(ref_of(item) for item in objects)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(read(ref)) for ref in refs]
-    return [task.result() for task in tasks]
+    return await together(read(ref) for ref in dict.fromkeys(ref_of(item) for item in objects))
+
+
+async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await everything at once, and return what came of it, in order.
+
+    Raises:
+        Exception: The first one, as itself (a TaskGroup makes a group of it); the others are cancelled.
+    """
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def pods_of(kubernetes: Kubernetes, workload: Json) -> list[dict[str, Any]]:
