@@ -110,6 +110,8 @@ def _set_up(screen: Screen, processes: Processes, folder: Path) -> tuple[Stage, 
     screen.chapter("The processes")
     key = f"demo-{secrets.token_hex(8)}"
     env = _environment()
+    # The first time it takes minutes; what needs no Kubernetes goes on meanwhile.
+    processes.start("kubernetes", ["localcloud", "build"], env)
     began = time.monotonic()
     cloud = processes.start(
         "localcloud",
@@ -155,7 +157,10 @@ def _set_up(screen: Screen, processes: Processes, folder: Path) -> tuple[Stage, 
 
 def _environment() -> dict[str, str]:
     """Return the environment of the processes: nothing of the caller's AWS or Slipway settings may reach them."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SLIPWAY_"))}
+    kept = "SLIPWAY_LOCALCLOUD_KUBERNETES"  # programs that are built already
+    env = {
+        name: value for name, value in os.environ.items() if name == kept or not name.startswith(("AWS_", "SLIPWAY_"))
+    }
     nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     no_proxy = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
     return env | nowhere | no_proxy | {"AWS_EC2_METADATA_DISABLED": "true"}
