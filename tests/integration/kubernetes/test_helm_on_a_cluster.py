@@ -1,6 +1,8 @@
 """Releases through the real helm on a real API server: each way that they go well, and that they fail."""
 
 import asyncio
+import base64
+import logging
 import os
 import signal
 from pathlib import Path
@@ -222,6 +224,31 @@ async def test_what_the_cluster_refuses(
     assert type(await refused(app, name="quota")) is errors.QuotaExceeded
     with pytest.raises(errors.NamespaceNotFound):
         await releases.upgrade("shop", app, {}, namespace="nowhere", change=QUICK)
+
+
+async def test_secrets_are_in_no_log_and_on_no_command_line(
+    releases: Releases,
+    app: Chart,
+    kubernetes: Kubernetes,
+    namespace: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    task = asyncio.create_task(releases.upgrade("shop", app, {**NEVER, "password": "s3cr3t"}, namespace=namespace))
+    await _pending(releases, namespace)
+    (helm,) = _helms(tmp_path)
+    seen = (helm / "cmdline").read_text() + (helm / "environ").read_text()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    encoded = base64.b64encode(b"s3cr3t").decode()
+    kept = await kubernetes.get(Ref("Secret", namespace, "shop"))
+    assert kept is not None
+    assert kept["data"] == {"password": encoded}
+    assert "upgrade" in seen
+    for secret in ("s3cr3t", encoded, "k8s-aws-v1."):
+        assert secret not in seen + caplog.text
 
 
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n"
