@@ -67,7 +67,7 @@ check-document:
 openapi: install  ## write openapi/openapi.json
 	$(BIN)/slipway openapi > openapi/openapi.json
 
-test: install  ## all tests, on real PostgreSQL and the local cloud: in three minutes
+test: install  ## all tests, on real PostgreSQL, the local cloud and its Kubernetes
 	@+$(TOGETHER) --jobs=3 kubernetes test-service test-localcloud
 
 # Takes minutes, once per user: the tests that need it wait for it, all others go on. `+` shows its progress as it comes.
