@@ -229,6 +229,3 @@ def test_help_lists_the_commands(slipway: Callable[..., Result], sqlite_url: str
     assert result.exit_code == 0
     for command in ("serve", "worker", "migrate", "openapi", "localcloud", "demo"):
         assert command in result.stdout
-    result = slipway(sqlite_url, "localcloud", "build")
-    assert result.exit_code == 1
-    assert "Kubernetes" in result.stderr
