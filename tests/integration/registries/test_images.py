@@ -81,7 +81,7 @@ async def test_images_are_listed_newest_first_and_filtered(slipway: Slipway, pus
     now = datetime.now(UTC)
     path = f"/registries/{slipway.name}/images"
     old = pusher.image("1.0", pushed_at=now - timedelta(days=40))
-    middle = pusher.image("1.1", pushed_at=now - timedelta(days=20))
+    pusher.image("1.1", pushed_at=now - timedelta(days=20))
     pusher.image("2.0", pushed_at=now - timedelta(days=10))
     new = pusher.image("2.0")  # takes the tag from the one before
 
@@ -113,7 +113,6 @@ async def test_images_are_listed_newest_first_and_filtered(slipway: Slipway, pus
     ):
         problem = await slipway.refused("GET", path, params=query)
         assert (problem["status"], pointers(problem)) == (422, [pointer])
-    assert middle
 
 
 async def test_pages_tell_of_the_moment_of_the_first(slipway: Slipway, pusher: Pusher) -> None:
@@ -135,7 +134,8 @@ async def test_pages_tell_of_the_moment_of_the_first(slipway: Slipway, pusher: P
 
 async def test_images_are_deleted_in_batches_with_the_result_of_each(slipway: Slipway, pusher: Pusher) -> None:
     path = f"/registries/{slipway.name}/images"
-    first, second = pusher.image("1.0"), pusher.image("2.0")
+    first = pusher.image("1.0")
+    pusher.image("2.0")
     query = {"digest": [first, NOBODY], "tag": ["2.0", "3.0"]}
     headers = {"Idempotency-Key": "delete-once"}
     answer = await slipway.client.delete(path, params=query, headers=headers)
@@ -161,7 +161,6 @@ async def test_images_are_deleted_in_batches_with_the_result_of_each(slipway: Sl
     ):
         problem = await slipway.refused("DELETE", path, params=bad)
         assert (problem["status"], pointers(problem)) == (422, [pointer])
-    assert second
 
 
 async def test_scans(slipway: Slipway, pusher: Pusher) -> None:
