@@ -1,11 +1,10 @@
 """How releases are installed, upgraded and rolled back, and what becomes of what failed."""
 
+from collections.abc import Awaitable
 from typing import Any
 
-from app.core.errors import InvalidError
 from app.core.failure import Cause, Failure
 from app.engine.contract import Advance, Cancelled, Context, Done, Fail, NewEvent, Outcome, Wait
-from app.gateways.aws.errors import AwsError
 from app.gateways.helm import errors as helm
 from app.gateways.helm.chart import Chart
 from app.gateways.helm.release import Release
@@ -18,6 +17,7 @@ from app.releases.charts import Pinned, pinned
 from app.releases.observe import root_cause, seen_of
 from app.releases.reconcile import ReleaseReconciler, Work, failure_of, later, masked
 from app.releases.schemas import ReleaseSpec
+from app.releases.watch import watched
 
 SHORTEST_SECONDS = 1.0
 """Helm is not begun for less."""
@@ -65,10 +65,6 @@ class EnsureRelease(ReleaseReconciler):
                 return await self._with_chart(context, work, kubernetes, chart)
         except helm.HelmError as error:
             return self._not_fetched(context, work, error)
-        except InvalidError as error:
-            return Fail(Failure(error.code, error.message))
-        except AwsError as error:
-            return Fail(error.as_failure())
 
     def _not_fetched(self, context: Context, work: Work, error: helm.HelmError) -> Outcome:
         if error.retryable and self.seconds_left(context, work) > 0:
@@ -92,12 +88,21 @@ class EnsureRelease(ReleaseReconciler):
                 work.release.name, chart, work.values, namespace=work.release.namespace, change=change
             )
             try:
-                done = await supervised(context, self._tools.database, run)
+                done = await self._watched(context, work, kubernetes, change, run)
             except helm.HelmError as error:
                 return await self.failed(context, work, kubernetes, error)
             except CancelledByCallerError:
                 return await self.stopped(context, work, kubernetes)
         return await self.installed(context, work, kubernetes, done)
+
+    async def _watched(
+        self, context: Context, work: Work, kubernetes: Kubernetes, change: Change, run: Awaitable[Release]
+    ) -> Release:
+        assert change.tell is not None  # noqa: S101 - `_change` gives it
+        release = work.release
+        if change.wait != "hooks":
+            run = watched(run, kubernetes, release.name, release.namespace, change.tell)
+        return await supervised(context, self._tools.database, run)
 
     def _change(self, context: Context, work: Work) -> Change:
         return Change(
@@ -249,7 +254,7 @@ class RollbackRelease(EnsureRelease):
             await context.intend(before=before, running=True)
             change = self._change(context, work)
             run = releases.rollback(release.name, wanted, namespace=release.namespace, change=change)
-            done = await supervised(context, self._tools.database, run)
+            done = await self._watched(context, work, kubernetes, change, run)
         except helm.HelmError as error:
             return await self.failed(context, work, kubernetes, error)
         except CancelledByCallerError:

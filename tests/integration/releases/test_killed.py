@@ -71,6 +71,10 @@ async def test_a_helm_that_is_killed_is_begun_again(
     ended = await slipway.wait(begun)
     assert ended["status"] == "succeeded", ended
     assert "begun again" in ended["warnings"][0]
+    events = (await slipway.get(f"/operations/{begun['id']}/events", limit=200))["items"]
+    told = [event["message"] for event in events if event["data"].get("kind") == "Deployment"]
+    assert any(message.startswith("Deployment/web waiting: ") for message in told)
+    assert told[-1] == "Deployment/web ready"
     assert await record(kubernetes, slipway.namespace) == ["superseded", "deployed"]
     assert (await slipway.release())["status"]["outputs"]["revision"] == 2
 
