@@ -28,6 +28,7 @@ from app.engine.models import Operation
 from app.gateways.aws.clients import AwsClients
 from app.gateways.aws.cloud import Cloud
 from app.gateways.helm.client import Helm
+from app.gateways.helm.process import Limits
 from app.nodegroups import live as nodegroups_live
 from app.nodegroups import repository as nodegroup_rows
 from app.nodegroups import service as nodegroups
@@ -304,7 +305,9 @@ def _wire_releases(
     settings: Settings, database: Database, ledger: Ledger, clouds: AccountClouds, vault: Vault
 ) -> _Releases:
     rules = Rules.of(settings)
-    helm = Helm(settings.helm, rules=rules, max_changes=settings.helm_max_changes)
+    # A lost lease is noticed after three quarters of it; helm has to be gone before the rest is over.
+    limits = Limits(grace_seconds=settings.lease_seconds / 5)
+    helm = Helm(settings.helm, rules=rules, limits=limits, max_changes=settings.helm_max_changes)
     of_registries = ReleaseRegistries(RegistryCharts(database, clouds))
     charts = Charts(helm, database, vault, of_registries)
     of_clusters = ReleaseClusters()

@@ -37,6 +37,27 @@ def _ipv4_cidr(value: str) -> str:
     return _cidr(value)
 
 
+_LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_LABEL_PREFIX = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+
+
+def label_key(key: str) -> str:
+    """Return a Kubernetes label key as it is.
+
+    Raises:
+        ValueError: it is none (kubernetes.io, "Labels and Selectors", syntax and character set).
+    """
+    prefix, slash, name = key.rpartition("/")
+    if not _LABEL_NAME.fullmatch(name) or (slash and not _LABEL_PREFIX.fullmatch(prefix)):
+        raise ValueError(f"{key[:80]!r} is not a Kubernetes label key")
+    return key
+
+
+def is_label_value(value: str) -> bool:
+    """Tell whether Kubernetes takes the value of a label (or taint)."""
+    return not value or _LABEL_NAME.fullmatch(value) is not None
+
+
 _TAG_CHARACTERS = re.compile(r"[\w\s.:/=+\-@]*", re.UNICODE)
 
 

@@ -1,39 +1,39 @@
 """What callers send and see of managed node groups."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from app.core.fields import KubernetesVersion, NodegroupName, SecurityGroupId, Spec, SubnetId, Tags, Zone
+from app.core.fields import (
+    KubernetesVersion,
+    NodegroupName,
+    SecurityGroupId,
+    Spec,
+    SubnetId,
+    Tags,
+    Zone,
+    is_label_value,
+    label_key,
+)
 from app.operations.schemas import Condition, Phase
 
 _EFFECTS = {"NoSchedule": "NO_SCHEDULE", "NoExecute": "NO_EXECUTE", "PreferNoSchedule": "PREFER_NO_SCHEDULE"}
-_LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-_LABEL_PREFIX = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _RESERVED_PREFIXES = ("kubernetes.io", "k8s.io", "eks.amazonaws.com", "slipway.dev")
-
-
-def _label_key(key: str) -> str:
-    prefix, _, name = key.rpartition("/")
-    if not _LABEL_NAME.fullmatch(name) or (("/" in key) and not _LABEL_PREFIX.fullmatch(prefix)):
-        raise ValueError(f"{key[:80]!r} is not a Kubernetes label key")
-    return key
 
 
 def _labels(labels: dict[str, str]) -> dict[str, str]:
     for key, value in labels.items():
-        _label_key(key)
+        label_key(key)
         if any(key.rpartition("/")[0].endswith(reserved) for reserved in _RESERVED_PREFIXES):
             raise ValueError(f"{key!r}: labels under {', '.join(_RESERVED_PREFIXES)} are reserved")
-        if value and not _LABEL_NAME.fullmatch(value):
+        if not is_label_value(value):
             raise ValueError(f"{key!r}: {value[:80]!r} is not a Kubernetes label value")
     return labels
 
 
 def _taint_value(value: str) -> str:
-    if value and not _LABEL_NAME.fullmatch(value):
+    if not is_label_value(value):
         raise ValueError(f"{value[:80]!r} is not a taint value")
     return value
 
@@ -45,7 +45,7 @@ def _effect(value: Any) -> Any:
 class TaintSpec(Spec):
     """A Kubernetes taint; the effect as EKS spells it, Kubernetes' spelling is accepted."""
 
-    key: Annotated[str, AfterValidator(_label_key)]
+    key: Annotated[str, AfterValidator(label_key)]
     value: Annotated[str, AfterValidator(_taint_value)] | None = None
     effect: Annotated[Literal["NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE"], BeforeValidator(_effect)]
 

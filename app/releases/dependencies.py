@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import Caller
+from app.http.caller import CallerDep
+from app.operations.dependencies import DatabaseDep
 from app.operations.schemas import Condition
 from app.operations.service import Ledger
 from app.releases import repository
@@ -60,6 +62,7 @@ async def place_of(
 
 
 PlaceDep = Annotated[Place, Depends(place_of)]
+ReleasePath = Annotated[str, Path(description="Id or name of the release.")]
 
 
 async def find(
@@ -87,16 +90,28 @@ async def find(
     )
 
 
-async def find_with_cluster(
-    session: AsyncSession, feature: ReleaseFeature, caller: Caller, reference: str, place: Place
-) -> tuple[Release, ClusterView]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The release that a path and its query name, and its cluster."""
+
+    row: Release
+    cluster: ClusterView
+
+
+async def found_release(
+    release: ReleasePath, caller: CallerDep, database: DatabaseDep, feature: FeatureDep, place: PlaceDep
+) -> Found:
     """Return the release that a path and its query name, and its cluster.
 
     Raises:
         SlipwayError: there is none, or more than one.
     """
-    row = await find(session, feature, caller, reference, place)
-    return row, await feature.clusters.by_id(session, row.cluster_id)
+    async with database.read() as session:
+        row = await find(session, feature, caller, release, place)
+        return Found(row, await feature.clusters.by_id(session, row.cluster_id))
+
+
+FoundDep = Annotated[Found, Depends(found_release)]
 
 
 def releases_out(feature: ReleaseFeature, releases: Sequence[Release]) -> list[ReleaseOut]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 from sqlmodel import col
 
 from app.core.merge_patch import merge_patch
@@ -21,11 +21,12 @@ from app.releases import repository
 from app.releases.charts import pinned
 from app.releases.dependencies import (
     FeatureDep,
+    FoundDep,
     Place,
     PlaceDep,
     ReleaseFeature,
+    ReleasePath,
     find,
-    find_with_cluster,
     release_out,
     releases_out,
 )
@@ -35,8 +36,6 @@ from app.releases.schemas_live import RollbackRequest
 from app.releases.values import effective, restored
 
 router = APIRouter(route_class=StrictRoute, tags=["releases"])
-
-ReleasePath = Annotated[str, Path(description="Id or name of the release.")]
 
 
 @router.get("/releases", responses=problems(404, 409, 422))
@@ -92,19 +91,10 @@ async def create_release(spec: ReleaseSpec, change: ChangeDep, database: Databas
 
 
 @router.get("/releases/{release}", response_model=ReleaseOut, responses=problems(404, 409))
-async def get_release(
-    release: ReleasePath,
-    caller: CallerDep,
-    database: DatabaseDep,
-    feature: FeatureDep,
-    request: Request,
-    place: PlaceDep,
-) -> Response:
+async def get_release(found: FoundDep, feature: FeatureDep, request: Request) -> Response:
     """Read a release; `status.access` is read from the cluster, or is as it was seen last if that does not answer."""
-    async with database.read() as session:
-        row, cluster = await find_with_cluster(session, feature, caller, release, place)
-    access = await feature.reader.glance(row, cluster)
-    return conditional(request, row.generation, release_out(feature, row, access))
+    access = await feature.reader.glance(found.row, found.cluster)
+    return conditional(request, found.row.generation, release_out(feature, found.row, access))
 
 
 @router.patch(
@@ -154,24 +144,19 @@ async def delete_release(release: ReleasePath, change: ChangeDep, feature: Featu
     responses=problems(404, 409, 412, 422),
 )
 async def roll_back_release(
-    release: ReleasePath,
-    body: RollbackRequest,
-    change: ChangeDep,
-    database: DatabaseDep,
-    feature: FeatureDep,
-    place: PlaceDep,
+    found: FoundDep, body: RollbackRequest, change: ChangeDep, database: DatabaseDep, feature: FeatureDep
 ) -> Response:
     """Bring back an older revision, as a new one; the spec is that revision's from then on, one generation on."""
+    row = found.row
+    change.check_match(row.generation)
     async with database.read() as session:
-        row, cluster = await find_with_cluster(session, feature, change.caller, release, place)
-        change.check_match(row.generation)
         await feature.service.check_installed(session, row)
         kept = await repository.revision(session, row.id, body.revision)
-    found = await feature.reader.get(row, cluster, body.revision)
+    present = await feature.reader.get(row, found.cluster, body.revision)
     if kept is not None:
         spec, values, chart = kept.spec, feature.service.opened(kept.sealed_values), kept.chart
     else:  # somebody made it with helm itself
-        spec, values, chart = row.spec, dict(found.values), row.facts.get("chart") or {}
+        spec, values, chart = row.spec, dict(present.values), row.facts.get("chart") or {}
     async with change.transaction() as session:
         locked = await repository.get(session, change.caller.project_id, row.id, lock=True)
         change.check_match(locked.generation)

@@ -6,21 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from app.core.fields import Spec, Tags
+from app.core.fields import Spec, Tags, is_label_value, label_key
 from app.operations.schemas import Condition, Phase
 
-_LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-_LABEL_PREFIX = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _QUOTA_KEY = re.compile(r"[a-z0-9]([A-Za-z0-9./-]{0,200}[A-Za-z0-9])?")
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?")
 
 
 def _labels(labels: dict[str, str]) -> dict[str, str]:
     for key, value in labels.items():
-        prefix, slash, name = key.rpartition("/")
-        if not _LABEL_NAME.fullmatch(name) or (slash and not _LABEL_PREFIX.fullmatch(prefix)):
-            raise ValueError(f"{key[:80]!r} is not a Kubernetes label key")
-        if value and not _LABEL_NAME.fullmatch(value):
+        label_key(key)
+        if not is_label_value(value):
             raise ValueError(f"{key!r}: {value[:80]!r} is not a Kubernetes label value")
     return labels
 
