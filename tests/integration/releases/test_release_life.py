@@ -16,6 +16,12 @@ def names(operation: dict[str, Any]) -> list[str]:
     return [step["name"] for step in operation["steps"]]
 
 
+def conditions(release: dict[str, Any]) -> dict[str, str]:
+    """Return what is said of the release; a control plane that has just started may have been waited for."""
+    found = {condition["type"]: condition["status"] for condition in release["status"]["conditions"]}
+    return {name: status for name, status in found.items() if name != "ClusterReachable"}
+
+
 async def replicas(kubernetes: Kubernetes, namespace: str, name: str = "web") -> int:
     found = await kubernetes.get(Ref("Deployment", namespace, name, "apps/v1"))
     assert found is not None
@@ -43,7 +49,7 @@ async def test_from_install_to_uninstall(slipway: Helmed, kubernetes: Kubernetes
     assert release["spec"]["set"] == []
     status = release["status"]
     assert status["phase"] == "active"
-    assert {c["type"]: c["status"] for c in status["conditions"]} == {"Ready": "True", "Synced": "True"}
+    assert conditions(release) == {"Ready": "True", "Synced": "True"}
     assert status["outputs"]["revision"] == 1
     assert status["outputs"]["chart_version"] == "0.1.0"
     assert status["outputs"]["app_version"] == "1.10"
@@ -146,7 +152,7 @@ async def test_what_is_read_from_the_cluster(slipway: Helmed, kubernetes: Kubern
 
 
 async def test_a_failure_is_told_down_to_the_pod(slipway: Helmed) -> None:
-    error = await slipway.fail("POST", "/releases", slipway.body(values={"image": MISSING}, timeout_seconds=6))
+    error = await slipway.fail("POST", "/releases", slipway.body(values={"image": MISSING}, timeout_seconds=4))
     assert error["code"] == "image_not_found"
     assert error["hint"]
     assert error["cause"]["type"] == "Pod"
@@ -159,12 +165,12 @@ async def test_a_failure_is_told_down_to_the_pod(slipway: Helmed) -> None:
 
     # An upgrade that fails leaves it active, and says what is wrong.
     error = await slipway.fail(
-        "PATCH", f"/releases/{release['id']}", {"values": {"image": MISSING}, "timeout_seconds": 6}
+        "PATCH", f"/releases/{release['id']}", {"values": {"image": MISSING}, "timeout_seconds": 4}
     )
     assert error["code"] == "image_not_found"
     release = await slipway.release()
     assert release["status"]["phase"] == "active"
-    assert {c["type"]: c["status"] for c in release["status"]["conditions"]} == {"Ready": "True", "Synced": "False"}
+    assert conditions(release) == {"Ready": "True", "Synced": "False"}
     not_ready = (await slipway.get(f"/releases/{release['id']}/resources"))["items"]
     assert any(pod["reason"] in ("ErrImagePull", "ImagePullBackOff") for item in not_ready for pod in item["pods"])
 
