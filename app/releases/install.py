@@ -63,6 +63,8 @@ class EnsureRelease(ReleaseReconciler):
             ) as chart:
                 await context.intend(chart=Pinned.of(chart, spec.chart).as_json())
                 return await self._with_chart(context, work, kubernetes, chart)
+        except (helm.ClusterUnreachable, helm.Unauthorized):
+            raise
         except helm.HelmError as error:
             return self._not_fetched(context, work, error)
 
@@ -153,8 +155,8 @@ class EnsureRelease(ReleaseReconciler):
 
     async def failed(self, context: Context, work: Work, kubernetes: Kubernetes, error: helm.HelmError) -> Outcome:
         """Go on after helm has failed: again if it could not do its work, else to why and to what `on_failure` says."""
-        if isinstance(error, helm.ClusterUnreachable):
-            return await self.not_now(context, work, error)  # what it left is repaired when the cluster is back
+        if isinstance(error, helm.ClusterUnreachable | helm.Unauthorized):
+            raise error  # what it left is repaired when the cluster is back
         await self.repair(context, work, kubernetes)
         left = self.seconds_left(context, work)
         if isinstance(error, _RETRIED) and left > 0 and context.data.get("kills", 0) < MOST_KILLS:

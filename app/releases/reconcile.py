@@ -5,6 +5,7 @@ All that helm did is told by the intents: `begun` says that helm may have touche
 safe to do so: the operation is ours under its lease, and a helm does not outlive the process that started it.
 """
 
+import asyncio
 import logging
 import random
 from abc import abstractmethod
@@ -22,13 +23,14 @@ from app.db.session import Database
 from app.engine.contract import Advance, Cancelled, Context, Ending, Fail, NewEvent, Outcome, Reconciler, Wait
 from app.engine.models import Operation
 from app.gateways.aws.cloud import Clouds
+from app.gateways.helm import errors as helm
 from app.gateways.helm.client import Helm
 from app.gateways.helm.errors import HelmError
 from app.gateways.helm.releases import Releases
 from app.gateways.helm.repair import repair_pending
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.connection import Connection
-from app.gateways.kubernetes.errors import Forbidden, KubernetesError, Unauthorized, Unreachable
+from app.gateways.kubernetes.errors import Forbidden, KubernetesError, Unauthorized
 from app.operations.transitions import Verb, settle, with_condition
 from app.releases import repository
 from app.releases.activity import Places
@@ -45,6 +47,8 @@ CALL_SECONDS = 8.0
 """How long one call of an API server may take before it is taken as away."""
 ACCESS_SECONDS = 60.0
 """How long a cluster may refuse us: EKS takes some seconds to heed a new access entry."""
+PAUSE_SECONDS = 2.0
+"""Before helm is begun again after it could not do its work."""
 UNREACHABLE = "ClusterReachable"
 """Condition that is `False` while an operation waits for a cluster that does not answer."""
 
@@ -124,8 +128,8 @@ class ReleaseReconciler(Reconciler):
                         return await self.recover(context, work, kubernetes)
                     await self.repair(context, work, kubernetes)
                     return await self.act(context, work, kubernetes)
-                except KubernetesError as error:
-                    return await self.not_now(context, work, error)
+                except (KubernetesError, helm.ClusterUnreachable, helm.Unauthorized) as error:
+                    return await self.not_now(context, work, error, patience=patience_with(error))
 
     async def stop(self, context: Context, work: Work) -> Outcome:
         """End an operation that is to be cancelled while no helm runs."""
@@ -220,7 +224,10 @@ class ReleaseReconciler(Reconciler):
             context.events.append(NewEvent("release.cluster_unreachable", message))
             await context.intend(away_since=work.now.isoformat())
             await self._set_reachable(work, "False", failure)
-        return Wait(min(15.0, 1.0 + waited / 4), ()) if context.phase == "begin" else Advance("begin")
+        if context.phase == "begin":
+            return Wait(min(15.0, 1.0 + waited / 4))
+        await asyncio.sleep(PAUSE_SECONDS)  # an activity may
+        return Advance("begin")
 
     async def _begin(self, context: Context, work: Work) -> Outcome:
         context.step("wait_for_cluster")
@@ -232,12 +239,8 @@ class ReleaseReconciler(Reconciler):
         try:
             async with self.kubernetes(work) as kubernetes:
                 failure_or_none = await self.prepare(context, work, kubernetes)
-        except Unreachable as error:
-            return await self.not_now(context, work, error)
-        except (Unauthorized, Forbidden) as error:
-            return await self.not_now(context, work, error, patience=ACCESS_SECONDS)
         except KubernetesError as error:
-            return Fail(masked(error.as_failure(), work.mask))
+            return await self.not_now(context, work, error, patience=patience_with(error))
         if context.data.pop("away_since", None):
             context.events.append(
                 NewEvent("release.cluster_reachable", f"Cluster {work.cluster.name!r} answers again.")
@@ -286,6 +289,11 @@ async def connection_of(clouds: Clouds, cluster: ClusterView) -> Connection | No
         return None
     cloud = await clouds.of(cluster.account_id, cluster.region)
     return Connection(cluster.endpoint, cluster.certificate_authority, lambda: cloud.eks.token(cluster.name))
+
+
+def patience_with(error: KubernetesError | HelmError) -> float | None:
+    """Return for how long a refusal may be one that passes: the cluster's own check of tokens can be late, too."""
+    return ACCESS_SECONDS if isinstance(error, Unauthorized | Forbidden | helm.Unauthorized) else None
 
 
 def masked(failure: Failure, mask: Mask) -> Failure:

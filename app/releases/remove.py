@@ -54,8 +54,8 @@ class DeleteRelease(ReleaseReconciler):
         run = self.releases(work).uninstall(release.name, namespace=release.namespace, change=change)
         try:
             await supervised(context, self._tools.database, run, to_the_end=True)
-        except helm.ClusterUnreachable as error:
-            return await self.not_now(context, work, error)
+        except (helm.ClusterUnreachable, helm.Unauthorized):
+            raise
         except helm.HelmError as error:
             if isinstance(error, helm.Killed | helm.Cancelled) and self.seconds_left(context, work) > 0:
                 return Wait(1.0)  # what the killed one left is repaired first
@@ -88,8 +88,8 @@ class TestRelease(ReleaseReconciler):
             found = await supervised(context, self._tools.database, run)
         except CancelledByCallerError:
             return Cancelled()
-        except helm.ClusterUnreachable as error:
-            return await self.not_now(context, work, error)
+        except (helm.ClusterUnreachable, helm.Unauthorized):
+            raise
         except (helm.Killed, helm.Cancelled) as error:
             left = self.seconds_left(context, work)
             return Wait(2.0) if left > 0 else Fail(self.failure(work, error))
