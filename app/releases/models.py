@@ -14,8 +14,9 @@ class Release(ResourceColumns, table=True):
     """A Helm release: its desired spec and what was observed of it.
 
     `spec` is without its values, which are encrypted in `sealed_values`. `facts` keeps: `chart` (what the last
-    success was made of: name, version, app_version, digest, and `source`, the spec's chart), `access` and `tests` (as
-    last seen), `begun` (helm has touched the cluster for it), `running` (a helm of ours may have been killed).
+    success was made of: name, version, app_version, digest, and `source`, the spec's chart), `serving` (which objects
+    serve), `access` and `tests` (as last seen), `begun` (helm has touched the cluster for it),
+    `running` (a helm of ours may have been killed).
     """
 
     __tablename__ = "releases"
