@@ -73,7 +73,8 @@ def alive(pids: Iterable[int]) -> list[int]:
     """Those that still run."""
     found = []
     for pid in pids:
-        with contextlib.suppress(FileNotFoundError):
+        # The kernel says ESRCH of one that ends between the opening of its file and the reading.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             # A zombie that nobody waits for any more does not run.
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
                 found.append(pid)
