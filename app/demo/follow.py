@@ -80,7 +80,7 @@ class Follower:
         for event in sorted(page["items"], key=lambda event: str(event["at"])):
             at, message = (moment(event["at"]) - began).total_seconds(), _message(event)
             if message is None or at < -CLOCKS_DIFFER_SECONDS:  # or of an earlier try, kept with this one
-                self._hidden += event["type"] == "stack.event"
+                self._hidden += event["type"] in ("stack.event", "release.progress")
             else:
                 self._screen.event(max(0.0, at), event["resource"]["name"], message)
         if page["items"]:
@@ -142,6 +142,8 @@ def _steps(row: dict[str, Any], by_id: dict[str, dict[str, Any]]) -> Text:
 def _message(event: dict[str, Any]) -> Text | None:
     """Return the line of an event, or None for those that only repeat another one."""
     kind, data = event["type"], event["data"]
+    if kind == "release.progress":
+        return _progress(data)
     if kind != "stack.event":
         return _own_message(kind, event["message"])
     status = str(data["resource_status"]).replace("_COMPLETE_CLEANUP_IN_PROGRESS", "_COMPLETE_CLEANUP")
@@ -163,5 +165,13 @@ def _own_message(kind: str, message: str) -> Text | None:
     return None  # the end of an operation stands in the table
 
 
+def _progress(data: dict[str, Any]) -> Text | None:
+    """Return the line of an object that became ready or was deleted, or of what helm warns of."""
+    style = {"ready": "green", "deleted": "", "warning": "yellow", "rolling_back": "yellow"}.get(data["action"])
+    if style is None or not data["name"]:
+        return None
+    return Text.assemble((f"{data['action']:<8} ", style), f"{data['kind']}/{data['name']} {data['status']}")
+
+
 def _note(hidden: int) -> Text:
-    return Text(f"({hidden} more events of CloudFormation not shown: what began or repeats itself)", style="dim")
+    return Text(f"({hidden} more events not shown: what began or repeats itself)", style="dim")

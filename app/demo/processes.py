@@ -118,8 +118,8 @@ class Processes:
 
     @property
     def ids(self) -> list[int]:
-        """Return the process ids."""
-        return [running.process.pid for running in self._running]
+        """Return the ids of the processes that still run."""
+        return [running.process.pid for running in self._running if running.process.poll() is None]
 
     def log_tail(self, name: str, lines: int) -> str:
         """Return the end of a process's log without the requests that it answered; empty if there is nothing else."""

@@ -17,13 +17,16 @@ from typing import Any, NoReturn
 
 import httpx
 
-from app.demo import webhooks
+from app.demo import charts, webhooks
 from app.demo.client import SlipwayClient
 from app.demo.facts import Facts, UnexpectedError
 from app.demo.follow import Follower
 from app.demo.network import Account, Network
 from app.demo.processes import Processes, StartError, answers, free_port, stop_recorded, wait_for
+from app.demo.releases import NAME as RELEASE
+from app.demo.releases import Shop
 from app.demo.screen import Screen
+from app.demo.shell import Shell
 from app.demo.story import CHAPTERS, CLEARING, CLUSTER, GROUP, SECOND, Stage
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -111,7 +114,7 @@ def _set_up(screen: Screen, processes: Processes, folder: Path) -> tuple[Stage, 
     key = f"demo-{secrets.token_hex(8)}"
     env = _environment()
     # The first time it takes minutes; what needs no Kubernetes goes on meanwhile.
-    processes.start("kubernetes", ["localcloud", "build"], env)
+    build = processes.start("kubernetes", ["localcloud", "build"], env)
     began = time.monotonic()
     cloud = processes.start(
         "localcloud",
@@ -133,12 +136,16 @@ def _set_up(screen: Screen, processes: Processes, folder: Path) -> tuple[Stage, 
     rows.append(("Slipway", f"{url}   pid {service.process.pid}, {time.monotonic() - began:.1f} s"))
     receiver = webhooks.start(processes, folder, ARTICLE.parent, env)
     rows.append(("receiver", f"{receiver.url}   of webhooks"))
+    repository = charts.serve(processes, folder / "charts", ARTICLE.parent / "charts" / "sock-shop", env)
+    rows.append(("charts", f"{repository}   a repository with the chart of examples/"))
     rows.append(("database", f"SQLite, {_short(folder / 'slipway.db')}, at the newest schema"))
     screen.pairs(rows)
     client = SlipwayClient(url, key, screen)
     article = ARTICLE.read_text(encoding="utf-8")
     follower, facts = Follower(client, screen), Facts(screen.fact)
     (folder / "files").mkdir()
+    shell = Shell(screen, folder / "files", CHECKOUT / "localcloud" / ".venv" / "bin")
+    shop = Shop(screen, facts, client, follower, shell, ARTICLE.parent / "sock-shop.json")
     stage = Stage(
         screen,
         facts,
@@ -151,6 +158,9 @@ def _set_up(screen: Screen, processes: Processes, folder: Path) -> tuple[Stage, 
         receiver,
         ARTICLE.parent,
         folder / "files",
+        build,
+        repository,
+        shop,
     )
     return stage, ready["env"]
 
@@ -197,6 +207,7 @@ def _say_what_next(stage: Stage, processes: Processes, env: dict[str, str]) -> N
     auth = f"curl -sS -H 'Authorization: Bearer {client.key}'"
     patch = f"{auth} -X PATCH -H 'Content-Type: application/json' {client.url}"
     shrink, log = '{"scaling": {"desired": 2}}', '{"logging": {"types": ["audit"]}}'
+    more = '{"set": ["services.front-end.replicas=2"]}'
     operation = client.read("/operations", limit=1)["items"][0]["id"]
     screen.commands(
         [
@@ -206,6 +217,11 @@ def _say_what_next(stage: Stage, processes: Processes, env: dict[str, str]) -> N
             f"{auth} {client.url}/webhooks/{stage.receiver.webhook_id}/deliveries",
             f"{auth} {client.url}/clusters/{CLUSTER}/kubeconfig",
             f"{auth} {client.url}{stage.registry}/images",
+            f"{auth} {client.url}/releases/{RELEASE}",
+            f"{auth} {client.url}/releases/{RELEASE}/resources",
+            f"{auth} {client.url}/releases/{RELEASE}/history",
+            f"{patch}/releases/{RELEASE} -d '{more}'",
+            f"{auth} -X DELETE {client.url}/releases/{RELEASE}",
             f"{patch}/nodegroups/{GROUP} -d '{shrink}'",
             f"{patch}/clusters/{CLUSTER} -d '{log}'",
             f"{auth} -X DELETE {client.url}/nodegroups/{SECOND}",
@@ -217,6 +233,10 @@ def _say_what_next(stage: Stage, processes: Processes, env: dict[str, str]) -> N
     screen.say(f"Its documentation is at {client.url}/docs. For the AWS CLI, the local cloud is:")
     screen.console.print()
     screen.commands([f"export {name}={value}" for name, value in env.items() if name.startswith("AWS_")])
+    screen.console.print()
+    screen.say("kubectl and helm log in with these, too:")
+    screen.console.print()
+    screen.commands(stage.shop.shell.exports)
     screen.console.print()
     screen.say("To stop them:")
     screen.console.print()

@@ -10,11 +10,13 @@ import httpx
 import yaml
 
 from app.demo import network as networks
-from app.demo import registries, webhooks
+from app.demo import registries, releases, webhooks
 from app.demo.client import SlipwayClient
 from app.demo.facts import Facts
 from app.demo.follow import Follower, moment, seconds
 from app.demo.network import Account, Network
+from app.demo.processes import Running
+from app.demo.releases import Shop
 from app.demo.screen import Screen
 from app.demo.webhooks import Receiver
 
@@ -54,6 +56,9 @@ class Stage:
         receiver: The endpoint that is told of everything.
         examples: The folder of examples.
         folder: For files of the demo.
+        build: Of the Kubernetes programs.
+        repository: URL of the chart repository.
+        shop: The release.
         registry: The path of the registry, once it is there.
     """
 
@@ -68,6 +73,9 @@ class Stage:
     receiver: Receiver
     examples: Path
     folder: Path
+    build: Running
+    repository: str
+    shop: Shop
     registry: str = ""
 
 
@@ -141,6 +149,9 @@ def read(stage: Stage) -> None:
         expected=("aws", True),
         found=(command["command"], "get-token" in command["args"]),
     )
+    stage.shop.shell.log_in(text)
+    if stage.build.process.poll() == 0:
+        stage.shop.shell.begin("kubectl get nodes")  # the control plane starts while other chapters go on
 
 
 def scale(stage: Stage) -> None:
@@ -223,6 +234,37 @@ def fill_registry(stage: Stage) -> None:
     registries.tidied(*told, stage.follower, stage.registry)
 
 
+def install(stage: Stage) -> None:
+    """The article's application."""
+    stage.screen.chapter("The article's shop, installed as a release")
+    releases.wait_for_programs(stage.screen, stage.build)
+    stage.shop.install(stage.repository)
+    stage.screen.chapter("The same, as kubectl and helm see it")
+    stage.shop.look()
+
+
+def upgrade(stage: Stage) -> None:
+    """One more of one service."""
+    stage.screen.chapter("A value changed: the difference first, then the upgrade")
+    stage.shop.upgrade()
+
+
+def break_and_mend(stage: Stage) -> None:
+    """An upgrade that must fail, and what to do then."""
+    stage.screen.chapter("An upgrade that must fail: an image that is not there")
+    stage.shop.break_it()
+    stage.screen.chapter("Rolled back, and tested")
+    stage.shop.roll_back()
+    stage.screen.console.print()
+    stage.shop.test()
+
+
+def uninstall(stage: Stage) -> None:
+    """The shop goes."""
+    stage.screen.chapter("The release uninstalled")
+    stage.shop.uninstall()
+
+
 def delete_registry(stage: Stage) -> None:
     """The registry, which is not empty."""
     stage.screen.chapter("The registry deleted: its images are counted first")
@@ -284,10 +326,13 @@ CHAPTERS: tuple[Callable[[Stage], None], ...] = (
     fail,
     put_right,
     fill_registry,
+    install,
+    upgrade,
+    break_and_mend,
 )
 """Up to here a demo with `keep` goes."""
 
-CLEARING: tuple[Callable[[Stage], None], ...] = (delete_registry, delete, told, leave_nothing)
+CLEARING: tuple[Callable[[Stage], None], ...] = (uninstall, delete_registry, delete, told, leave_nothing)
 
 
 def _leftovers(stage: Stage) -> dict[str, list[str]]:

@@ -15,7 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.xdist_group("demo")  # each run starts two services: one at a time
 
-CHAPTERS = 13
+CHAPTERS = 19
 FAST = {"SLIPWAY_DEMO_PACE": "0.1"}
 
 
@@ -37,7 +37,7 @@ def run(folder: Path, *arguments: str, **env: str) -> tuple[int, str]:
 
 
 def ports(output: str) -> list[int]:
-    lines = re.findall(r"^ +(?:local cloud|Slipway|receiver) +http://127\.0\.0\.1:(\d+)", output, re.MULTILINE)
+    lines = re.findall(r"^ +(?:local cloud|Slipway|receiver|charts) +http://127\.0\.0\.1:(\d+)", output, re.MULTILINE)
     return [int(port) for port in lines]
 
 
@@ -69,6 +69,17 @@ def test_the_whole_story_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
         "✓ the scan on push found two critical flaws",
         "✓ the old image would go, the chart would not",
         "✓ images are counted, not deleted",
+        "ready    Deployment/front-end",
+        "✓ it is active, as its first revision",
+        "✓ its notes end as the article's do",
+        "✓ every service is ready",
+        "✓ kubectl sees all services ready",
+        "✓ helm sees the same release",
+        "✓ one field of one object would change, and nothing has",
+        "✓ its cause is the pod, and the image that it cannot pull",
+        "✓ its spec is that of revision 2",
+        "✓ its test succeeded",
+        "✓ helm and kubectl see nothing of it",
         "✓ first the node groups, then the addons, then the cluster",
         "✓ its ping came, and Standard Webhooks' library verified it",
         "✓ every signature held",
@@ -82,7 +93,8 @@ def test_the_whole_story_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
         assert line in output
     assert re.search(r"│ AWS code +VcpuLimitExceeded", output)
     assert re.search(r"│ what to do +Raise the EC2 quota", output)
-    assert len(ports(output)) == 3
+    assert re.search(r"│ at fault +Pod/catalogue-\w+-\w+, container catalogue of Deployment/catalogue", output)
+    assert len(ports(output)) == 4
     assert not any(listens(port) for port in ports(output))
 
 
@@ -109,7 +121,7 @@ def test_an_interrupted_demo_stops_what_it_started(tmp_path: Path) -> None:
                 process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130, output
     assert output.endswith("Interrupted; stopping the processes.\n"), output
-    assert len(ports(output)) == 3
+    assert len(ports(output)) == 4
     assert not any(listens(port) for port in ports(output))
 
 
@@ -131,6 +143,6 @@ def test_kept_processes_answer_to_the_printed_lines_until_they_are_stopped(tmp_p
         stop = "from app.demo import stop; stop()"
         env = {**os.environ, "SLIPWAY_DEMO_DIR": str(tmp_path)}
         stopped = subprocess.run([sys.executable, "-c", stop], env=env, capture_output=True, text=True, check=False)
-    assert re.fullmatch(r"Stopped \d+, \d+, \d+\.\n", stopped.stdout)
+    assert re.fullmatch(r"Stopped \d+, \d+, \d+, \d+\.\n", stopped.stdout)
     time.sleep(0.2)
     assert not any(listens(port) for port in ports(output))
