@@ -130,7 +130,8 @@ def error_of(
         return errors.OutOfMemory("helm hit its memory limit", exit_code=code)
     if finished.expired:
         late = errors.RepositoryUnreachable if fetching else late
-        return late(f"helm did not end in time{': ' if message else ''}{message}", exit_code=code)
+        said = "" if message.endswith("context canceled") else message  # that was us: it says nothing to anybody
+        return late(f"helm did not end in time{': ' if said else ''}{said}", exit_code=code)
     if code < 0:
         return errors.Killed(f"helm was killed by signal {-code}", exit_code=code)
     kind = class_of(message, fetching=fetching)
