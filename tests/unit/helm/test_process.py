@@ -187,5 +187,5 @@ def _lives(pid: str) -> bool:
     """Whether there is such a process, and it isn't one that only waits to be reaped."""
     try:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before, or while, it is read
         return False
