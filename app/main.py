@@ -131,7 +131,7 @@ async def _find_helm(helm: Helm) -> None:
     """Find helm beside the first requests, and remove what killed processes left of theirs."""
     try:
         await helm.start()
-    except BinaryUnusable as error:
+    except (BinaryUnusable, OSError) as error:
         log.warning("no release can be installed: %s", error)
 
 

@@ -197,7 +197,7 @@ class _Reader:
 
     async def _feed(self, data: bytes) -> None:
         stdin = self._process.stdin
-        if stdin is None:
+        if stdin is None or stdin.is_closing():  # it has ended already: uvloop's write would raise RuntimeError
             return
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             stdin.write(data)

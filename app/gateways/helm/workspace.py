@@ -96,9 +96,10 @@ def sweep(root: Path | None = None) -> int:
     count = 0
     for folder in base.glob(f"{_PREFIX}*"):
         owner = _OWNER.match(folder.name)
-        if owner and not _alive(int(owner["pid"])) and folder.stat().st_uid == os.getuid():
-            shutil.rmtree(folder, ignore_errors=True)
-            count += 1
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps, too
+            if owner and not _alive(int(owner["pid"])) and folder.stat().st_uid == os.getuid():
+                shutil.rmtree(folder, ignore_errors=True)
+                count += 1
     return count
 
 

@@ -19,6 +19,8 @@ from slipway_localcloud.kubernetes.children import Child, free_port
 from slipway_localcloud.kubernetes.front import Front
 from slipway_localcloud.kubernetes.nodes import Fleet, Group, Subnet, max_pods, sizes
 
+from .conftest import gone
+
 
 async def _say(port: int, text: bytes) -> bytes:
     """Sends a line and returns the answer; b"" if the connection ends first."""

@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from app.gateways.helm import binary
 from app.gateways.helm.errors import BinaryUnusable
-from app.gateways.helm.process import Finished, Limits, run
+from app.gateways.helm.process import Finished, Limits, _Reader, run
 from app.gateways.helm.workspace import sweep
 
 PATH = {"PATH": os.defpath}
@@ -48,6 +49,18 @@ async def test_output_is_kept_within_bounds() -> None:
 
 async def test_input_that_is_not_read_does_no_harm() -> None:
     assert (await python("pass", stdin=b"x" * 1_000_000)).exit_code == 0
+
+
+def test_a_process_that_ended_before_it_was_fed_does_no_harm() -> None:
+    async def ended_first() -> Finished:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec("true", stdin=pipe, stdout=pipe, stderr=pipe)
+        await process.wait()
+        reader = _Reader(process, 1000, None)
+        await reader.communicate(b"values")
+        return reader.finished(expired=False)
+
+    assert uvloop.run(ended_first()).exit_code == 0  # uvloop, as the service: its closed pipes raise RuntimeError
 
 
 async def test_memory_is_bounded() -> None:
