@@ -83,7 +83,7 @@ class RegistryCharts:
             digest = await self._digest(cloud, registry, version)
         authorization = await cloud.ecr.authorize()
         credential = Credential(authorization.username, authorization.password)
-        return OciChart(f"oci://{uri}", version, digest), credential
+        return OciChart(f"oci://{uri}", version, digest, own=True), credential
 
     async def _digest(self, cloud: Cloud, registry: Registry, version: str) -> str:
         """Return the digest that a version stands for now: what is installed must be what was looked at."""

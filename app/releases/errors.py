@@ -1,6 +1,7 @@
 """Errors of releases, of charts and of what opens them."""
 
 from app.core.errors import ConflictError, FieldError, InvalidError, NotFoundError, UnavailableError
+from app.core.outbound import AddressNotAllowedError
 from app.gateways.helm import errors as helm
 
 
@@ -181,7 +182,8 @@ class ValuesInvalidError(InvalidError):
     title = "The values do not fit the chart"
 
 
-_CHART: tuple[tuple[type[helm.HelmError], type[ChartError], str], ...] = (
+_CHART: tuple[tuple[type[helm.HelmError], type[InvalidError], str], ...] = (
+    (helm.AddressRefused, AddressNotAllowedError, ""),
     (helm.ChartVersionNotFound, ChartVersionNotFoundError, "/version"),
     (helm.ChartNotFound, ChartNotFoundError, ""),
     (helm.ChartTooLarge, ChartTooLargeError, ""),

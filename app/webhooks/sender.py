@@ -14,7 +14,7 @@ from standardwebhooks.webhooks import Webhook as StandardWebhook
 
 from app.core.errors import InvalidError
 from app.core.outbound import Destination, Rules, destination
-from app.webhooks.network import AddressRefusedError, GuardedBackend, NameNotResolvedError
+from app.gateways.network import AddressRefusedError, GuardedBackend, NameNotResolvedError
 
 MOST_READ = 16 * 1024
 """Bytes of an answer that are read at most."""

@@ -53,11 +53,14 @@ class OciChart:
         reference: `oci://host/path/name`, without tag and digest.
         version: As in `RepositoryChart`.
         digest: `sha256:…` of the manifest, if only that one will do.
+        own: Whether AWS, not a caller, named the registry as the account's own: it may have private addresses, since
+            a VPC endpoint's are.
     """
 
     reference: str
     version: str | None = None
     digest: str | None = None
+    own: bool = False
 
     @property
     def host(self) -> str:

@@ -49,6 +49,7 @@ _CHART = _rules(
 """What is wrong with a chart or the values for it, wherever it is rendered."""
 
 _SOURCE = _rules(
+    (errors.AddressRefused, r"connect: permission denied"),  # `confine.py`: around the gate, to this machine itself
     (
         errors.RepositoryDenied,
         r"\b401\b|\b403\b|unauthorized|access denied|denied: |basic credential not found|no basic auth"

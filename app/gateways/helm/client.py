@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from app.core.outbound import AddressNotAllowedError, Rules, destination
+from app.core.outbound import AddressNotAllowedError, Rules, address_of, destination
 from app.gateways.helm.chart import Chart, ChartLimits, ChartSource, Credential, OciChart, RepositoryChart, read_chart
 from app.gateways.helm.errors import (
     ChartDigestMismatch,
@@ -20,7 +22,8 @@ from app.gateways.helm.errors import (
     OutputTooLarge,
     RenderError,
 )
-from app.gateways.helm.process import Limits
+from app.gateways.helm.gate import Gate, gate
+from app.gateways.helm.process import Finished, Limits
 from app.gateways.helm.runner import Runner
 from app.gateways.helm.workspace import Workspace, sweep, workspace
 
@@ -29,6 +32,10 @@ RENDER_SECONDS = 30.0
 
 _DIGEST = re.compile(rb"^Digest: (sha256:[0-9a-f]{64})$", re.MULTILINE)
 _REPOSITORY = "source"
+_BESIDE_ARCHIVE = 4 * 1024 * 1024
+"""Bytes that a fetch of one archive takes beside it: TLS, tokens, manifests, pages of tags."""
+
+_ECR = re.compile(r"\d{12}\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)")
 
 
 class Helm:
@@ -81,17 +88,20 @@ class Helm:
         Raises:
             InvalidError: (`app.core.outbound`) The source's URL is none that may be called.
             ChartNotFound: There is no such chart, or (`ChartVersionNotFound`) no such version.
+            AddressRefused: It, or what it refers or redirects to, is where Slipway may not connect to.
             RepositoryUnreachable: It doesn't answer, or not in time.
             RepositoryDenied: It wants other credentials.
             ChartInvalid: It gave no chart, or (`ChartTooLarge`) too much.
             ChartDigestMismatch: It gave another one than `source.digest`.
         """
         self._check(source)
+        trusted = trusted_hosts(source)
         async with workspace(self.root) as home:
-            if isinstance(source, OciChart):
-                chart = await self._pull_oci(source, credential, home)
-            else:
-                chart = await self._pull_repository(source, credential, home)
+            async with gate(self._rules, trusted=trusted, loopback=any(map(_is_loopback, trusted))) as way:
+                if isinstance(source, OciChart):
+                    chart = await self._pull_oci(source, credential, home, way)
+                else:
+                    chart = await self._pull_repository(source, credential, home, way)
             yield chart
 
     async def template(
@@ -149,59 +159,58 @@ class Helm:
         else:
             if not source.reference.startswith("oci://"):
                 raise ChartInvalid("the reference of a chart in a registry begins with oci://")
-            destination(_https(source.reference), self._rules)
+            private = self._rules.allow_private_addresses or source.own
+            destination(_https(source.reference), replace(self._rules, allow_private_addresses=private))
             parts = [source.version or ""]
         if any(part.startswith("-") or not part.isprintable() for part in parts):
             raise ChartInvalid("the chart's name or version is none")
 
-    async def _pull_oci(self, source: OciChart, credential: Credential | None, home: Workspace) -> Chart:
+    async def _pull_oci(self, source: OciChart, credential: Credential | None, home: Workspace, way: Gate) -> Chart:
         plain = ["--plain-http"] if plain_http(source.reference, self._rules) else []
         if credential is not None:
-            await self._login(source.host, credential, home, plain)
+            await self._login(source.host, credential, home, way, plain)
         reference = source.reference + (f"@{source.digest}" if source.digest else "")
         folder = home.folder / "charts"
         arguments = ["pull", reference, "--destination", str(folder), *plain]
         if source.version and not source.digest:
             arguments += ["--version", source.version]
-        finished = await self.runner.expect(arguments, workspace=home, deadline_seconds=FETCH_SECONDS, fetching=True)
+        finished = await self._fetch(arguments, home, way)
         said = _DIGEST.search(finished.stdout + b"\n" + finished.stderr.encode())
         archive = _only_archive(folder)
         digest = said.group(1).decode() if said else await asyncio.to_thread(_digest, archive)
         return await asyncio.to_thread(read_chart, archive, digest, self._chart_limits)
 
-    async def _login(self, host: str, credential: Credential, home: Workspace, plain: list[str]) -> None:
+    async def _login(self, host: str, credential: Credential, home: Workspace, way: Gate, plain: list[str]) -> None:
         arguments = ["registry", "login", host, "--username", credential.username, "--password-stdin", *plain]
-        await self.runner.expect(
-            arguments,
-            workspace=home,
-            stdin=credential.password.encode(),
-            deadline_seconds=FETCH_SECONDS,
-            fetching=True,
-        )
+        await self._fetch(arguments, home, way, stdin=credential.password.encode())
 
-    async def _pull_repository(self, source: RepositoryChart, credential: Credential | None, home: Workspace) -> Chart:
+    async def _pull_repository(
+        self, source: RepositoryChart, credential: Credential | None, home: Workspace, way: Gate
+    ) -> Chart:
         # A named repository, since `helm pull --repo` takes a password as an option only, for every user to see.
         added = ["repo", "add", _REPOSITORY, source.repository.rstrip("/")]
         if credential is not None:
             added += ["--username", credential.username, "--password-stdin"]
-        await self._fetch(added, home, credential.password.encode() if credential else b"")
+        password = credential.password.encode() if credential else b""
+        await self._fetch(added, home, way, stdin=password, most_bytes=self.runner.limits.file_bytes)
         folder = home.folder / "charts"
         arguments = ["pull", f"{_REPOSITORY}/{source.name}", "--destination", str(folder)]
         if source.version:
             arguments += ["--version", source.version]
         try:
-            await self._fetch(arguments, home)
+            await self._fetch(arguments, home, way)
         except ChartNotFound as error:
-            raise await self._which(source, home, error) from error
+            raise await self._which(source, home, way, error) from error
         archive = _only_archive(folder)
         digest = await asyncio.to_thread(_digest, archive)
         if source.digest not in (None, digest):
             raise ChartDigestMismatch(f"{source.name} has the digest {digest}, not {source.digest}")
         return await asyncio.to_thread(read_chart, archive, digest, self._chart_limits)
 
-    async def _which(self, source: RepositoryChart, home: Workspace, error: ChartNotFound) -> HelmError:
+    async def _which(self, source: RepositoryChart, home: Workspace, way: Gate, error: ChartNotFound) -> HelmError:
         """Tell a chart that isn't there from one that isn't there in this version: helm says the same for both."""
-        listed = await self._fetch(["search", "repo", f"{_REPOSITORY}/{source.name}", "--devel", "-o", "json"], home)
+        search = ["search", "repo", f"{_REPOSITORY}/{source.name}", "--devel", "-o", "json"]
+        listed = (await self._fetch(search, home, way)).stdout
         names = {entry.get("name") for entry in json.loads(listed or b"[]")}
         if f"{_REPOSITORY}/{source.name}" in names:
             return ChartVersionNotFound(
@@ -210,11 +219,13 @@ class Helm:
             )
         return ChartNotFound(f"{source.repository} has no chart {source.name}", exit_code=error.exit_code)
 
-    async def _fetch(self, arguments: list[str], home: Workspace, stdin: bytes = b"") -> bytes:
-        finished = await self.runner.expect(
-            arguments, workspace=home, stdin=stdin, deadline_seconds=FETCH_SECONDS, fetching=True
+    async def _fetch(
+        self, arguments: list[str], home: Workspace, way: Gate, *, stdin: bytes = b"", most_bytes: int | None = None
+    ) -> Finished:
+        way.room = self._chart_limits.archive_bytes + _BESIDE_ARCHIVE if most_bytes is None else most_bytes
+        return await self.runner.expect(
+            arguments, workspace=home, stdin=stdin, deadline_seconds=FETCH_SECONDS, gate=way
         )
-        return finished.stdout
 
 
 def plain_http(reference: str, rules: Rules) -> bool:
@@ -229,6 +240,26 @@ def plain_http(reference: str, rules: Rules) -> bool:
     except AddressNotAllowedError:
         return rules.allow_http
     return False
+
+
+def trusted_hosts(source: ChartSource) -> frozenset[str]:
+    """Return the hosts that may have private addresses: the account's own registry, and where ECR keeps its layers.
+
+    VPC endpoints give both private addresses (docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html).
+    """
+    if not isinstance(source, OciChart) or not source.own:
+        return frozenset()
+    host = (urlsplit(_https(source.reference)).hostname or "").removesuffix(".")
+    if not (ecr := _ECR.fullmatch(host)):
+        return frozenset({host})
+    region, china = ecr["region"], ".cn" if ecr["region"].startswith("cn-") else ""
+    return frozenset({host, f"prod-{region}-starport-layer-bucket.s3.{region}.amazonaws.com{china}"})
+
+
+def _is_loopback(host: str) -> bool:
+    """Tell whether Go goes to `host` without a proxy (golang.org/x/net/http/httpproxy)."""
+    address = address_of(host)
+    return host == "localhost" if address is None else address.is_loopback
 
 
 def _https(reference: str) -> str:

@@ -181,6 +181,16 @@ class RepositoryUnreachable(HelmError):
     retryable = True
 
 
+class AddressRefused(HelmError):
+    """The source, or what it refers or redirects to, is at an address that Slipway may not connect to."""
+
+    code = "address_not_allowed"
+    hint = (
+        "The source, its chart URLs and its redirects have to be HTTPS on the public internet; for development the "
+        "operator can set SLIPWAY_ALLOW_PRIVATE_ADDRESSES and SLIPWAY_ALLOW_HTTP."
+    )
+
+
 class RepositoryInvalid(HelmError):
     """The URL answers, and what it answers is no chart repository."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from app.gateways.helm import binary
 from app.gateways.helm.classify import error_of
 from app.gateways.helm.errors import BinaryUnusable, HelmError, WaitTimeout
+from app.gateways.helm.gate import Gate
 from app.gateways.helm.process import Finished, Limits, run
 from app.gateways.helm.progress import Progress, ProgressReader
 from app.gateways.helm.workspace import Workspace
@@ -63,6 +64,7 @@ class Runner:
         deadline_seconds: float,
         change: bool = False,
         tell: Callable[[Progress], None] | None = None,
+        gate: Gate | None = None,
     ) -> Finished:
         """Run helm and return how it ended, whatever that was.
 
@@ -73,6 +75,7 @@ class Runner:
             deadline_seconds: After this it is stopped; counted from its start, not while it waits for its turn.
             change: Whether it changes a release; then it logs, and `tell` hears of its progress.
             tell: Called on this event loop.
+            gate: The way out of a process that fetches; None for those that talk to a cluster, or to nobody.
 
         Raises:
             BinaryUnusable: There is none that can be used.
@@ -81,8 +84,8 @@ class Runner:
         program = await self.binary()
         async with self._changes if change else self._reads:
             return await run(
-                [str(program), *arguments, *(["--debug"] if change else [])],
-                environment=workspace.environment,
+                [*(gate.confinement if gate else ()), str(program), *arguments, *(["--debug"] if change else [])],
+                environment=workspace.environment | (gate.environment if gate else {}),
                 folder=workspace.folder,
                 stdin=stdin,
                 limits=self.limits,
@@ -99,7 +102,7 @@ class Runner:
         deadline_seconds: float,
         change: bool = False,
         tell: Callable[[Progress], None] | None = None,
-        fetching: bool = False,
+        gate: Gate | None = None,
         chart: str = "",
         late: type[HelmError] = WaitTimeout,
     ) -> Finished:
@@ -112,7 +115,7 @@ class Runner:
             deadline_seconds: See there.
             change: See there.
             tell: See there.
-            fetching: Whether it talks to a chart's source.
+            gate: See there; whether it talks to a chart's source.
             chart: Name of the chart, for pointers into its values.
             late: What it means that the deadline has passed.
 
@@ -126,9 +129,12 @@ class Runner:
             deadline_seconds=deadline_seconds,
             change=change,
             tell=tell,
+            gate=gate,
         )
         if finished.exit_code != 0 or finished.expired:
-            raise error_of(finished, late=late, fetching=fetching, chart=chart)
+            if gate is not None and gate.failure is not None:
+                raise gate.failure
+            raise error_of(finished, late=late, fetching=gate is not None, chart=chart)
         return finished
 
     async def _version_of(self, path: Path) -> tuple[int, int, int]:

@@ -6,9 +6,11 @@ import hashlib
 import http.server
 import io
 import json
+import ssl
 import tarfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,6 +78,8 @@ class Source:
     endless: str | None = None
     """The end of the paths whose answer never ends."""
     credential: str | None = None
+    redirects: dict[str, str] = field(default_factory=dict)
+    """From the end of a path to a URL."""
     requests: list[str] = field(default_factory=list)
 
     @property
@@ -132,6 +136,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(source.status, b"no")
         elif source.endless is not None and path.endswith(source.endless):
             self._pour()
+        elif moved := [url for end, url in source.redirects.items() if path.endswith(end)]:
+            self._answer(302, b"", {"Location": moved[0]})
         elif path == "/v2/":
             self._answer(200, b"{}")
         elif path in source.files:
@@ -170,10 +176,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def source() -> Iterator[Source]:
     """A running source of charts."""
+    with serving() as made:
+        yield made
+
+
+@contextmanager
+def serving(context: ssl.SSLContext | None = None) -> Iterator[Source]:
+    """Run a source of charts, with TLS if there is a context."""
     made = Source()
     handler = type("Handler", (_Handler,), {"source": made})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         made.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

@@ -1,8 +1,8 @@
 """The guarded connection: one look-up, every address checked, and one of the checked addresses connected to.
 
-httpcore opens connections through this backend alone, so that nothing can go around it: it gives the name it wants,
-and gets a connection to an address that was checked. TLS is then made for the name, so the certificate must be the
-name's. There is no second look-up, no proxy, and no redirect is followed.
+Webhooks are sent and charts fetched (`helm/gate.py`) through this backend alone, so that nothing can go around it: who
+wants a connection gives a name, and gets a connection to an address that was checked. TLS is then made for the name, so
+the certificate must be the name's. There is no second look-up and no proxy.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         self._rules = rules
         self._inner = httpcore.AnyIOBackend()
         # Threads of our own: a name server that hangs must not take those that everything else shares.
-        self._threads = ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="webhook-dns")
+        self._threads = ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="guarded-dns")
 
     async def connect_tcp(
         self,
