@@ -4,7 +4,8 @@ It is a client of Slipway like any other. What it may know and the service may n
 
 Environment, for tests: `SLIPWAY_DEMO_DIR` (where its files go; default `.demo` in the checkout), `SLIPWAY_DEMO_PACE`
 (factor of the local cloud's delays; default 1), `SLIPWAY_DEMO_RULES` (JSON list of rules of the local cloud that come
-before the demo's own: a way to see what a broken step looks like).
+before the demo's own: a way to see what a broken step looks like), `SLIPWAY_DEMO_CHAPTERS` (how many chapters a demo
+with `keep` tells before it is yours; default all).
 """
 
 import sys

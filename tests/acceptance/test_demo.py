@@ -126,18 +126,18 @@ def test_an_interrupted_demo_stops_what_it_started(tmp_path: Path) -> None:
 
 
 def test_kept_processes_answer_to_the_printed_lines_until_they_are_stopped(tmp_path: Path) -> None:
-    code, output = run(tmp_path, "--keep")
+    code, output = run(tmp_path, "--keep", SLIPWAY_DEMO_CHAPTERS="3")  # up to the cluster
     try:
         assert code == 0, output
         lines = [line for line in output.splitlines() if line.startswith("curl ")]
         assert len(lines) >= 8
+        cluster: dict[str, Any] = json.loads(subprocess.check_output(["sh", "-c", lines[0]]))
+        assert cluster["name"] == "eksdemo"
         for line in lines:
             assert subprocess.run(["sh", "-c", f"{line} --fail"], capture_output=True, check=False).returncode in (
                 0,
                 22,
             )
-        cluster: dict[str, Any] = json.loads(subprocess.check_output(["sh", "-c", lines[0]]))
-        assert cluster["name"] == "eksdemo"
         assert all(listens(port) for port in ports(output))
     finally:
         stop = "from app.demo import stop; stop()"

@@ -76,11 +76,12 @@ class Kube:
             assert time.monotonic() < end, (path, found)
             time.sleep(0.1)
 
-    def nodes(self, count: int, good: Callable[[Json], Any] = lambda node: True) -> list[Json]:
-        """The nodes, once there are so many, all Ready and good."""
-        return self.until(
-            "/api/v1/nodes", lambda d: len(d["items"]) == count and all(ready(n) and good(n) for n in d["items"])
-        )["items"]
+    def nodes(self, count: int, good: Callable[[Json], Any] = lambda node: True, group: str = "") -> list[Json]:
+        """The nodes (of a node group), once there are so many, all Ready and good."""
+        path = "/api/v1/nodes" + (f"?labelSelector=eks.amazonaws.com/nodegroup%3D{group}" if group else "")
+        return self.until(path, lambda d: len(d["items"]) == count and all(ready(n) and good(n) for n in d["items"]))[
+            "items"
+        ]
 
     def pods(self, namespace: str, app: str, good: Callable[[list[Json]], Any], seconds: float = 30) -> list[Json]:
         """The pods with the label `app`, once the list is good."""

@@ -101,6 +101,6 @@ def running(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="session")
 def kube(running: Running) -> Kube:
     """A cluster with two nodes, which tests share: they keep to names of their own."""
-    made = running.cluster("shared", workers=2)
+    made = running.cluster("shared", "1.35", workers=2)
     made.nodes(2)
     return made

@@ -32,44 +32,45 @@ def test_nodes_look_like_those_of_eks(kube: Kube) -> None:
         }.items()  # fmt: skip
         assert (node["status"]["capacity"]["cpu"], node["status"]["capacity"]["pods"]) == ("2", "29")
         assert node["status"]["allocatable"]["cpu"] == "1930m"
-        assert node["status"]["nodeInfo"]["kubeletVersion"].startswith("v1.34.5-eks-")
+        assert node["status"]["nodeInfo"]["kubeletVersion"].startswith("v1.35.2-eks-")
         assert node["spec"]["providerID"].startswith("aws:///us-west-2")
         assert "taints" not in node["spec"]
 
 
-def test_a_group_over_its_life(running: Running) -> None:
+def test_a_group_over_its_life(running: Running, kube: Kube) -> None:
     """Scaled, labelled, tainted, given another version, deleted; pods leave the nodes that go."""
-    kube = running.cluster("life", version="1.35")
     cloud, base = running.cloud, running.base
 
     def change(size: int, **properties: object) -> dict:
         scaling = {"ScalingConfig": {**_SIZES, "DesiredSize": size}, "Version": "1.34"}
-        return nodegroup(base, "life", "g", **{**scaling, **properties})
+        return nodegroup(base, "shared", "g", **{**scaling, **properties})
 
     stack = cloud.make(change(1))["stack"]
-    first = kube.nodes(1)[0]["metadata"]["name"]
+    first = kube.nodes(1, group="g")[0]["metadata"]["name"]
     cloud.update(stack, change(3))
-    assert first in [node["metadata"]["name"] for node in kube.nodes(3)]
+    assert first in [node["metadata"]["name"] for node in kube.nodes(3, group="g")]
     taint = {"Key": "dedicated", "Value": "x", "Effect": "NO_SCHEDULE"}
     labels = {"Labels": {"tier": "gold"}}
     cloud.wait(stack, "UPDATE_COMPLETE")
     cloud.update(stack, change(3, Taints=[taint], **labels))
     wanted = {"key": "dedicated", "value": "x", "effect": "NoSchedule"}
-    kube.nodes(3, lambda n: wanted in n["spec"].get("taints", []) and n["metadata"]["labels"].get("tier") == "gold")
+    kube.nodes(
+        3, lambda n: wanted in n["spec"].get("taints", []) and n["metadata"]["labels"].get("tier") == "gold", group="g"
+    )
     cloud.wait(stack, "UPDATE_COMPLETE")
     cloud.update(stack, change(1, **labels))
-    kube.nodes(1, lambda n: "taints" not in n["spec"] and n["metadata"]["name"] == first)
-    kube.make(DEPLOYMENTS, deployment("moves", "example/web:1"))
+    kube.nodes(1, lambda n: "taints" not in n["spec"] and n["metadata"]["name"] == first, group="g")
+    kube.make(DEPLOYMENTS, deployment("moves", "example/web:1", nodeSelector={"eks.amazonaws.com/nodegroup": "g"}))
     kube.pods("default", "moves", lambda pods: [ready(p) for p in pods] == [True])
     cloud.wait(stack, "UPDATE_COMPLETE")
     cloud.update(stack, change(1, Version="1.35", **labels))
-    other = kube.nodes(1, lambda n: n["status"]["nodeInfo"]["kubeletVersion"].startswith("v1.35."))[0]
+    other = kube.nodes(1, lambda n: n["status"]["nodeInfo"]["kubeletVersion"].startswith("v1.35."), group="g")[0]
     assert other["metadata"]["name"] != first
     pods = kube.pods("default", "moves", lambda pods: [ready(p) for p in pods] == [True])
     assert pods[0]["spec"]["nodeName"] == other["metadata"]["name"]
     cloud.wait(stack, "UPDATE_COMPLETE")
     cloud.delete(stack)
-    kube.nodes(0)
+    kube.nodes(0, group="g")
     kube.pods("default", "moves", lambda pods: [p["status"]["phase"] for p in pods] == ["Pending"])
     conditions = kube.pods("default", "moves", lambda pods: pods[0]["status"].get("conditions"))[0]["status"]
     assert conditions["conditions"][0]["reason"] == "Unschedulable"

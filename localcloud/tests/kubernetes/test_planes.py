@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,50 +24,50 @@ def version(kube: Kube) -> str:
     return f"{found['emulationMajor']}.{found['emulationMinor']}"
 
 
-@pytest.fixture(scope="module")
-def own(running: Running) -> Iterator[Kube]:
-    """A cluster with one node, for tests that do something to its control plane."""
-    kube = running.cluster("own", "1.34", workers=1)
-    kube.nodes(1)
-    yield kube
+def test_a_plane_over_its_life(running: Running, kube: Kube) -> None:
+    """It starts at the first connection, is upgraded, outlives the death of its programs, and ends with its cluster."""
+    own = running.cluster("own", "1.34", workers=1)
+    assert running.pids("own") == {}
+    own.nodes(1)
+    assert_all_run(running.pids("own"))
+    assert (version(own), version(kube)) == ("1.34", "1.35")
+    own.make(DEPLOYMENTS, deployment("kept", "example/web:1"))
+    assert kube.call("GET", f"{DEPLOYMENTS}/kept")[0] == 404
+
+    upgrade(running, own)
+    assert version(own) == "1.35"
+    own.until(f"{DEPLOYMENTS}/kept", lambda d: d["status"].get("availableReplicas") == 1)
+    own.nodes(1)
+    assert_all_run(running.pids("own"))
+
+    kill_programs(running, own)
+    own.until(f"{DEPLOYMENTS}/after", lambda d: d["status"].get("availableReplicas") == 1, 60)
+    assert own.call("GET", f"{DEPLOYMENTS}/kept")[0] == 200
+
+    pids = running.pids("own")
     running.delete("own")
+    gone(pids.values())
+    assert "own" not in running.cloud.control("GET", "kubernetes")[1]
 
 
-def test_a_plane_starts_at_the_first_connection_and_ends_with_its_cluster(running: Running, kube: Kube) -> None:
-    """It has its own version, CA and objects, knows nothing of others, and its folder is gone after."""
-    brief = running.cluster("brief", "1.35", workers=1)
-    assert running.pids("brief") == {}
-    brief.nodes(1)
-    pids = running.pids("brief")
+def assert_all_run(pids: dict[str, int]) -> None:
+    """A control plane is whole."""
     assert set(pids) == PROGRAMS
     assert len(alive(pids.values())) == len(PROGRAMS)
-    assert (version(brief), version(kube)) == ("1.35", "1.34")
-    brief.make(DEPLOYMENTS, deployment("only-here", "example/web:1"))
-    assert kube.call("GET", f"{DEPLOYMENTS}/only-here")[0] == 404
-    running.delete("brief")
-    gone(pids.values())
-    assert "brief" not in running.cloud.control("GET", "kubernetes")[1]
 
 
-def test_an_upgrade_changes_the_version_and_keeps_everything_else(running: Running, own: Kube) -> None:
-    """The endpoint, the objects and the nodes; there is always an API server that answers."""
-    own.make(DEPLOYMENTS, deployment("kept", "example/web:1"))
+def upgrade(running: Running, own: Kube) -> None:
+    """To 1.35; there is always an API server that answers."""
     stack = running.cloud.update("own", cluster(running.base, "own", Version="1.35"))
     answers = []
     while running.cloud.stack(stack)["StackStatus"] != "UPDATE_COMPLETE":
         answers.append(own.call("GET", "/version")[0])
         time.sleep(0.05)
     assert set(answers) <= {200}
-    assert version(own) == "1.35"
-    own.until(f"{DEPLOYMENTS}/kept", lambda d: d["status"].get("availableReplicas") == 1)
-    own.nodes(1)
-    pids = running.pids("own")
-    assert set(pids) == PROGRAMS
-    assert len(alive(pids.values())) == len(PROGRAMS)
 
 
-def test_programs_that_die_come_back(running: Running, own: Kube) -> None:
-    """API server, etcd and kwok killed: nothing is lost, and new pods run again."""
+def kill_programs(running: Running, own: Kube) -> None:
+    """Kills API server, etcd and kwok, and makes the Deployment `after` once that is possible again."""
     before = running.pids("own")
     for name in ("kube-apiserver", "etcd", "kwok"):
         os.kill(before[name], signal.SIGKILL)
@@ -80,7 +79,6 @@ def test_programs_that_die_come_back(running: Running, own: Kube) -> None:
             made = own.call("POST", DEPLOYMENTS, deployment("after", "example/web:1"))[0] in (201, 409)
         except OSError:
             time.sleep(0.2)
-    own.until(f"{DEPLOYMENTS}/after", lambda d: d["status"].get("availableReplicas") == 1, 60)
 
 
 def test_nothing_outlives_a_local_cloud_that_is_killed(programs: Path, tmp_path: Path) -> None:

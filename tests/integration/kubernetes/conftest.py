@@ -3,8 +3,10 @@
 Tests share the cluster, and each has a namespace of its own.
 """
 
+import asyncio
 import itertools
 import json
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from typing import Any
 
 import boto3
 import pytest
-from integration.conftest import LocalCloud
+from integration.conftest import START_SECONDS, LocalCloud
 from unit.helm.conftest import chart_of, helm_binary
 
 from app.core.outbound import Rules
@@ -23,6 +25,7 @@ from app.gateways.helm.client import Helm
 from app.gateways.helm.releases import Releases
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.connection import Connection
+from app.gateways.kubernetes.errors import Unreachable
 from app.gateways.kubernetes.namespaces import apply_namespace
 from app.gateways.kubernetes.objects import Ref
 
@@ -121,7 +124,22 @@ def cluster(kubernetes_programs: Path, localcloud: LocalCloud) -> Cluster:
     stacks.create_stack(StackName=CLUSTER, TemplateBody=json.dumps(_stack()), Capabilities=["CAPABILITY_IAM"])
     stacks.get_waiter("stack_create_complete").wait(StackName=CLUSTER, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
     found = session.client("eks", endpoint_url=localcloud.endpoint).describe_cluster(name=CLUSTER)["cluster"]
-    return Cluster(found["endpoint"], found["certificateAuthority"]["data"], *keys.values())
+    made = Cluster(found["endpoint"], found["certificateAuthority"]["data"], *keys.values())
+    asyncio.run(_until_it_answers(made.connection()))
+    return made
+
+
+async def _until_it_answers(connection: Connection) -> None:
+    """Wait for the control plane, which starts at the first connection: longer than a client waits to be connected."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            async with Kubernetes(connection) as client:
+                await client.version()
+        except Unreachable:
+            assert time.monotonic() < deadline
+        else:
+            return
 
 
 @pytest.fixture
@@ -131,7 +149,6 @@ def connection(cluster: Cluster) -> Connection:
 
 @pytest.fixture
 async def kubernetes(connection: Connection) -> AsyncIterator[Kubernetes]:
-    # The first request waits until the control plane is there.
     async with Kubernetes(connection, request_seconds=60) as client:
         yield client
 
