@@ -17,6 +17,10 @@ from typing import IO, Any
 import httpx
 import pytest
 
+from app.gateways.kubernetes.client import Kubernetes
+from app.gateways.kubernetes.connection import Connection
+from app.gateways.kubernetes.errors import Unreachable
+
 PROJECT = Path(__file__).parents[2] / "localcloud"
 START_SECONDS = 120.0
 BUILD_SECONDS = 40 * 60.0
@@ -102,6 +106,19 @@ def aws_environment(localcloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> 
     for name, value in localcloud.env.items():
         monkeypatch.setenv(name, value)
     return localcloud
+
+
+async def until_it_answers(connection: Connection) -> None:
+    """Wait for the control plane, which starts at the first connection: longer than a client waits to be connected."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            async with Kubernetes(connection) as client:
+                await client.version()
+        except Unreachable:
+            assert time.monotonic() < deadline
+        else:
+            return
 
 
 def _python() -> Path:

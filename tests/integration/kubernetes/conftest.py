@@ -6,7 +6,6 @@ Tests share the cluster, and each has a namespace of its own.
 import asyncio
 import itertools
 import json
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
-from integration.conftest import START_SECONDS, LocalCloud
+from integration.conftest import LocalCloud, until_it_answers
 from unit.helm.conftest import chart_of, helm_binary
 
 from app.core.outbound import Rules
@@ -25,7 +24,6 @@ from app.gateways.helm.client import Helm
 from app.gateways.helm.releases import Releases
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.connection import Connection
-from app.gateways.kubernetes.errors import Unreachable
 from app.gateways.kubernetes.namespaces import apply_namespace
 from app.gateways.kubernetes.objects import Ref
 
@@ -125,21 +123,8 @@ def cluster(kubernetes_programs: Path, localcloud: LocalCloud) -> Cluster:
     stacks.get_waiter("stack_create_complete").wait(StackName=CLUSTER, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
     found = session.client("eks", endpoint_url=localcloud.endpoint).describe_cluster(name=CLUSTER)["cluster"]
     made = Cluster(found["endpoint"], found["certificateAuthority"]["data"], *keys.values())
-    asyncio.run(_until_it_answers(made.connection()))
+    asyncio.run(until_it_answers(made.connection()))
     return made
-
-
-async def _until_it_answers(connection: Connection) -> None:
-    """Wait for the control plane, which starts at the first connection: longer than a client waits to be connected."""
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            async with Kubernetes(connection) as client:
-                await client.version()
-        except Unreachable:
-            assert time.monotonic() < deadline
-        else:
-            return
 
 
 @pytest.fixture

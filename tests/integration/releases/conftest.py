@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.conftest import LocalCloud
+from integration.conftest import LocalCloud, until_it_answers
 from integration.running import WORKERS, Json, Slipway, running
 from unit.helm.conftest import Source, chart_of, helm_binary, source
 
@@ -69,6 +69,13 @@ def app_chart(version: str = "0.1.0", **files: str) -> bytes:
     return chart_of("demo", version, **(own | files))
 
 
+async def connection_to(service: Slipway) -> Connection:
+    """Return the way to the cluster, as an administrator of it."""
+    outputs = (await service.get(f"/clusters/{CLUSTER}"))["status"]["outputs"]
+    cloud = await service.gateway()
+    return Connection(outputs["endpoint"], outputs["certificate_authority"], lambda: cloud.eks.token(CLUSTER))
+
+
 @pytest.fixture(scope="session")
 def cluster_database(
     kubernetes_programs: Path,
@@ -83,6 +90,7 @@ def cluster_database(
     async def make() -> None:
         async with running(f"sqlite:///{path}", localcloud) as service:
             await service.cluster(CLUSTER, WORKERS | {"scaling": {"min": 2, "max": 3, "desired": 2}}, version="1.34")
+            await until_it_answers(await connection_to(service))
 
     with pytest.MonkeyPatch.context() as environment:
         for name, value in localcloud.env.items():
@@ -119,12 +127,6 @@ class Helmed(Slipway):
     async def release(self, name: str = "web") -> Json:
         return await self.get(f"/releases/{name}", namespace=self.namespace)
 
-    async def connection(self) -> Connection:
-        """Return the way to the cluster, as an administrator of it."""
-        outputs = (await self.get(f"/clusters/{CLUSTER}"))["status"]["outputs"]
-        cloud = await self.gateway()
-        return Connection(outputs["endpoint"], outputs["certificate_authority"], lambda: cloud.eks.token(CLUSTER))
-
 
 @pytest.fixture
 async def slipway(
@@ -141,5 +143,5 @@ async def slipway(
 @pytest.fixture
 async def kubernetes(slipway: Helmed) -> AsyncIterator[Kubernetes]:
     """The cluster's API server, behind Slipway's back."""
-    async with Kubernetes(await slipway.connection(), request_seconds=60) as client:
+    async with Kubernetes(await connection_to(slipway), request_seconds=60) as client:
         yield client
