@@ -76,7 +76,7 @@ kubernetes:
 
 # One process more than two cores: tests wait about half of their time.
 test-service:
-	$(BIN)/pytest -q -n 3 --dist loadgroup
+	$(BIN)/pytest -q -n 3
 
 test-localcloud:
 	localcloud/.venv/bin/pytest -q localcloud/tests

@@ -11,10 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-pytestmark = pytest.mark.xdist_group("demo")  # each run starts two services: one at a time
-
 CHAPTERS = 19
 FAST = {"SLIPWAY_DEMO_PACE": "0.1"}
 

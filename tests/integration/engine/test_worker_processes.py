@@ -91,7 +91,6 @@ async def site(bench: Bench, database_url: str) -> AsyncIterator[Site]:
         yield Site(bench, database_url, workers)
 
 
-@pytest.mark.xdist_group("engine-processes")
 async def test_what_a_stopped_or_killed_process_held_is_done_once_by_another(site: Site) -> None:
     one, two = await site.workers(2)
     held = await site.bench.begin("hold")
@@ -117,7 +116,6 @@ async def test_what_a_stopped_or_killed_process_held_is_done_once_by_another(sit
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-@pytest.mark.xdist_group("engine-processes")
 async def test_two_replicas_do_each_of_200_operations_once_though_one_is_told_to_end(site: Site) -> None:
     held = await site.bench.begin("hold")
     ids = [held, *[await site.bench.begin() for _ in range(199)]]
@@ -171,7 +169,6 @@ def restartable(postgres_server: Any) -> Iterator[Restartable]:
         server.stop()
 
 
-@pytest.mark.xdist_group("engine-processes")
 async def test_a_database_that_goes_away_costs_time_and_no_result(restartable: Restartable) -> None:
     database, second = Database(restartable.url), Database(restartable.url)
     bench, calls = Bench(database), Counter[str]()

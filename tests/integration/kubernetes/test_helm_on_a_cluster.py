@@ -26,7 +26,6 @@ from app.gateways.kubernetes.namespaces import apply_namespace
 from app.gateways.kubernetes.objects import Ref, parse_manifest
 from app.gateways.kubernetes.resources import not_ready, read_resources
 
-pytestmark = pytest.mark.xdist_group("gateways")  # the cluster is made once
 MISSING = "registry.example/web:missing"
 NEVER = {"nodeSelector": {"disk": "ssd"}}
 QUICK = Change(timeout_seconds=4)

@@ -16,7 +16,6 @@ from app.gateways.kubernetes.namespaces import apply_namespace, namespace_phase
 from app.gateways.kubernetes.objects import Ref
 from app.gateways.kubernetes.resources import Resource, not_ready, read_resources
 
-pytestmark = pytest.mark.xdist_group("gateways")  # the cluster is made once
 Json = dict[str, Any]
 
 

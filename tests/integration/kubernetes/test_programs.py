@@ -4,10 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-pytestmark = pytest.mark.xdist_group("gateways")
-
 
 def test_what_is_built_is_found_at_once(kubernetes_programs: Path) -> None:
     command = [sys.executable, "-m", "app", "localcloud", "build"]

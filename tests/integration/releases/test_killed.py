@@ -20,8 +20,6 @@ from unit.helm.conftest import Source
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.objects import Ref
 
-pytestmark = pytest.mark.xdist_group("kubernetes")
-
 PLACED = APP.replace(
     "    spec:\n      containers", "    spec:\n      nodeSelector: {{ toJson .Values.place }}\n      containers"
 )

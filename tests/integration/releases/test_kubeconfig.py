@@ -11,8 +11,6 @@ from integration.releases.conftest import CLUSTER, Helmed
 
 from app.gateways.helm import binary
 
-pytestmark = pytest.mark.xdist_group("kubernetes")  # one control plane for all of them
-
 
 class Shell:
     """A user's shell: the kubeconfig, keys, `aws` on PATH, and nothing that says where the local cloud is."""

@@ -2,14 +2,11 @@
 
 from typing import Any
 
-import pytest
 from integration.releases.conftest import CLUSTER, MISSING, Helmed
 from sqlalchemy import text
 
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.objects import Ref
-
-pytestmark = pytest.mark.xdist_group("kubernetes")  # one control plane for all of them
 
 
 def names(operation: dict[str, Any]) -> list[str]:

@@ -19,8 +19,6 @@ from app.gateways.kubernetes.namespaces import apply_namespace
 from app.gateways.kubernetes.objects import Ref
 from app.releases import live
 
-pytestmark = pytest.mark.xdist_group("kubernetes")
-
 BOMB = "{{ range $i := until 100000 }}{{ range $j := until 100000 }}xxxxxxxxxxxxxxxx{{ end }}{{ end }}"
 
 

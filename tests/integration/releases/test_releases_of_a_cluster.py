@@ -3,12 +3,9 @@
 import uuid
 from typing import Any
 
-import pytest
 from integration.conftest import LocalCloud
 from integration.releases.conftest import Helmed
 from integration.running import REGION, WORKERS, pointers
-
-pytestmark = pytest.mark.xdist_group("kubernetes")
 
 
 def cluster(name: str, releases: list[dict[str, Any]], **spec: Any) -> dict[str, Any]:
