@@ -19,8 +19,11 @@ def test_a_cluster_through_the_api(cloud: Cloud, base: dict[str, str]) -> None:
         eks.create_cluster(name="rest", roleArn=base["ClusterRole"], resourcesVpcConfig=network)
     assert refused(error) == ("ResourceInUseException", "Cluster already exists with name: rest")
     update = eks.update_cluster_version(name="rest", version="1.34")["update"]
-    assert eks.describe_update(name="rest", updateId=update["id"])["update"]["status"] == "InProgress"
+    assert update["status"] == "InProgress"
     eks.get_waiter("cluster_active").wait(name="rest", **quick)
+    while (status := eks.describe_update(name="rest", updateId=update["id"])["update"]["status"]) == "InProgress":
+        pass
+    assert status == "Successful"
     logging = {"clusterLogging": [{"types": ["api"], "enabled": True}]}
     eks.update_cluster_config(name="rest", logging=logging)
     eks.get_waiter("cluster_active").wait(name="rest", **quick)
