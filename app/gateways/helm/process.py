@@ -1,9 +1,10 @@
 """One process with everything bounded: memory, files, output, time; and it is gone when the call returns.
 
-The chain is `prlimit … setpriv --pdeathsig KILL … helm …`, each exec'ing the next (no fork), so one pid leads its own
-session and process group. The kernel kills it with the thread that started it: a helm that outlived its parent would
-go on writing to a release that somebody else takes over. Where the two tools of util-linux are missing (macOS) the
-process runs without them.
+The chain is `prlimit … setpriv --pdeathsig KILL … sh … helm …`, each exec'ing the next (no fork), so one pid leads its
+own session and process group. The kernel kills it with the thread that started it: a helm that outlived its parent
+would go on writing to a release that somebody else takes over, and take the end of its input for no values at all. A
+parent that died before `setpriv` had said so is seen by `sh`, which then executes nothing. Where the two tools of
+util-linux are missing (macOS) the process runs without them.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from typing import Any
 _CHUNK = 64 * 1024
 _LINE_LIMIT = 64 * 1024
 _ERROR_LINES = 60
+_UNLESS_ORPHANED = 'test "$PPID" = "$0" && exec "$@"'
+"""For `sh -c`: executes its arguments if the process that it is given is still its parent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ async def run(
     """Run a program to its end, or end it.
 
     Args:
-        arguments: Program and arguments; no shell sees them.
+        arguments: Program and arguments; no shell reads them.
         environment: All of it; nothing of ours is inherited.
         folder: Working directory.
         stdin: What the program reads.
@@ -110,7 +113,7 @@ def _bounded(limits: Limits) -> list[str]:
     if prlimit:
         chain += [prlimit, f"--data={limits.memory_bytes}", f"--fsize={limits.file_bytes}", "--core=0", "--"]
     if setpriv:
-        chain += [setpriv, "--pdeathsig", "KILL", "--"]
+        chain += [setpriv, "--pdeathsig", "KILL", "--", "/bin/sh", "-c", _UNLESS_ORPHANED, str(os.getpid())]
     return chain
 
 

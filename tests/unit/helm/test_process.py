@@ -151,6 +151,36 @@ async def test_it_dies_with_its_parent(tmp_path: Path) -> None:
     pytest.fail("it outlived its parent")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="PDEATHSIG is Linux's")
+async def test_it_does_not_begin_once_its_parent_is_dead(tmp_path: Path) -> None:
+    asked, waiting, orphaned = tmp_path / "asked", tmp_path / "waiting", tmp_path / "orphaned"
+    parent = f"""
+        import os, pathlib, time
+        from app.gateways.helm.process import Limits, _bounded
+        parent, chain = os.getpid(), _bounded(Limits())
+        if child := os.fork():
+            if os.waitpid(child, 0)[1] == 0:  # its first child found its parent alive
+                pathlib.Path({str(asked)!r}).write_text("yes")
+            if os.fork():
+                time.sleep(60)
+            pathlib.Path({str(waiting)!r}).write_text(str(os.getpid()))
+            while os.getppid() == parent:
+                time.sleep(0.01)
+            os.execv(chain[0], [*chain, "/usr/bin/env", "touch", {str(orphaned)!r}])
+        os.execv(chain[0], [*chain, "/usr/bin/env", "true"])
+    """
+    with _started(parent) as process:
+        await _written(waiting)
+        process.kill()
+    for _ in range(600):
+        if not _lives(waiting.read_text()):
+            assert asked.exists()
+            assert not orphaned.exists()
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("it never ended")
+
+
 def test_versions() -> None:
     assert binary.parse_version("v4.3.1+gc0d08d0") == (4, 3, 1)
     for text in ("v3.19.0+g1234567", "hello"):
