@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from app.demo.client import SlipwayClient
 from app.demo.facts import Facts
 from app.demo.follow import Follower
@@ -19,6 +21,11 @@ NAMESPACE = "sock-shop"
 PATH = f"/releases/{NAME}"
 SERVICES = 14
 """Of the chart."""
+
+SECOND = "storefront"
+SECOND_NAMESPACE = "storefront"
+SHOWN_SERVICE = "front-end"
+"""The only one of the chart that the second release has."""
 
 MORE = "services.catalogue.replicas=2"
 MISSING = "services.catalogue.image.tag=missing"
@@ -90,6 +97,37 @@ class Shop:
         self.facts.holds("the front end stands first", expected="front-end", found=access["services"][0]["name"])
         self._notes(body["namespace"])
         self._resources()
+
+    def install_second(self, registry: str, chart: Path) -> None:
+        """The chart that was pushed, from the registry; only one of its services."""
+        body = json.loads(self.request.read_text(encoding="utf-8"))
+        body |= {"name": SECOND, "namespace": SECOND_NAMESPACE}
+        body["chart"] = {
+            "registry": registry.rpartition("/")[2],
+            "name": chart.name,
+            "version": body["chart"]["version"],
+        }
+        services = yaml.safe_load((chart / "values.yaml").read_text(encoding="utf-8"))["services"]
+        body["set"] = [f"services.{name}.enabled=false" for name in services if name != SHOWN_SERVICE]
+        note = f"{json.dumps(body['chart'])}, only its {SHOWN_SERVICE}"
+        self._followed(self.client.change("POST", "/releases", note, json=body))
+        outputs = self.client.show(f"/releases/{SECOND}").json()["status"]["outputs"]
+        self.screen.pairs(outputs.items())
+        [pushed] = [
+            image["digest"]
+            for image in self.client.read(f"{registry}/images")["items"]
+            if body["chart"]["version"] in image["tags"]
+        ]
+        self.facts.holds("its chart has the digest that was pushed", expected=pushed, found=outputs["chart_digest"])
+        resources = self.client.read(f"/releases/{SECOND}/resources")["items"]
+        found = [(one["name"], one["ready"]) for one in resources if one["kind"] == "Deployment"]
+        self.facts.holds("it is ready: one service", expected=[(SHOWN_SERVICE, True)], found=found)
+
+    def uninstall_second(self) -> None:
+        """It goes, the shop stays."""
+        self._followed(self.client.change("DELETE", f"/releases/{SECOND}", ""))
+        left = self.client.read("/releases")["items"]
+        self.facts.holds("the shop itself stays", expected=[NAME], found=[row["name"] for row in left])
 
     def look(self) -> None:
         """What the article's own tools see."""

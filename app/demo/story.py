@@ -243,6 +243,12 @@ def install(stage: Stage) -> None:
     stage.shop.look()
 
 
+def install_from_registry(stage: Stage) -> None:
+    """The chart that was pushed, as a release of its own."""
+    stage.screen.chapter("The chart from the registry, as a second release")
+    stage.shop.install_second(stage.registry, stage.examples / "charts" / "sock-shop")
+
+
 def upgrade(stage: Stage) -> None:
     """One more of one service."""
     stage.screen.chapter("A value changed: the difference first, then the upgrade")
@@ -261,7 +267,9 @@ def break_and_mend(stage: Stage) -> None:
 
 def uninstall(stage: Stage) -> None:
     """The shop goes."""
-    stage.screen.chapter("The release uninstalled")
+    stage.screen.chapter("The releases uninstalled")
+    stage.shop.uninstall_second()
+    stage.screen.console.print()
     stage.shop.uninstall()
 
 
@@ -327,6 +335,7 @@ CHAPTERS: tuple[Callable[[Stage], None], ...] = (
     put_right,
     fill_registry,
     install,
+    install_from_registry,
     upgrade,
     break_and_mend,
 )

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-CHAPTERS = 19
+CHAPTERS = 20
 FAST = {"SLIPWAY_DEMO_PACE": "0.1"}
 
 
@@ -73,6 +73,8 @@ def test_the_whole_story_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
         "✓ every service is ready",
         "✓ kubectl sees all services ready",
         "✓ helm sees the same release",
+        "✓ its chart has the digest that was pushed",
+        "✓ the shop itself stays",
         "✓ one field of one object would change, and nothing has",
         "✓ its cause is the pod, and the image that it cannot pull",
         "✓ its spec is that of revision 2",
