@@ -1,6 +1,7 @@
 """Follows an operation to its end: steps and CloudFormation events as they come, its children, the time."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -39,6 +40,7 @@ class Follower:
         self._family: list[dict[str, Any]] = []
         self._last_event = "0"
         self._hidden = 0
+        self._deleted: list[dict[str, Any]] = []
 
     def follow(self, operation: dict[str, Any]) -> list[dict[str, Any]]:
         """Show an operation until it has ended; return it and its children, oldest first, as they ended.
@@ -59,6 +61,7 @@ class Follower:
                     raise UnexpectedError(f"{operation['kind']} ends", expected=limit, found=self._family)
                 time.sleep(LOOK_SECONDS)
         self._show_events(operation["id"], began)
+        self._show_deleted(began)
         if self._hidden:
             self._screen.event(
                 seconds(operation["created_at"], self._family[0]["finished_at"]), "", _note(self._hidden)
@@ -81,10 +84,24 @@ class Follower:
             at, message = (moment(event["at"]) - began).total_seconds(), _message(event)
             if message is None or at < -CLOCKS_DIFFER_SECONDS:  # or of an earlier try, kept with this one
                 self._hidden += event["type"] in ("stack.event", "release.progress")
+            elif event["data"].get("action") == "deleted":
+                self._deleted.append(event)
             else:
+                self._show_deleted(began)
                 self._screen.event(max(0.0, at), event["resource"]["name"], message)
         if page["items"]:
             self._last_event = page["items"][-1]["id"]
+
+    def _show_deleted(self, began: datetime) -> None:
+        """Show what helm deleted one after the other in one line."""
+        if not self._deleted:
+            return
+        last, kinds = self._deleted[-1], Counter(event["data"]["kind"] for event in self._deleted)
+        what = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        message = _message(last) if len(self._deleted) == 1 else Text(f"deleted  {what}")
+        at = (moment(last["at"]) - began).total_seconds()
+        self._screen.event(max(0.0, at), last["resource"]["name"], message or Text(what))
+        self._deleted.clear()
 
 
 def family_table(family: Sequence[dict[str, Any]]) -> Table:

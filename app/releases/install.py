@@ -1,6 +1,7 @@
 """How releases are installed, upgraded and rolled back, and what becomes of what failed."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from app.core.failure import Cause, Failure
@@ -86,8 +87,13 @@ class EnsureRelease(ReleaseReconciler):
                 return await self.failed(context, work, kubernetes, helm.WaitTimeout("no time was left to install it"))
             await context.intend(begun=True, running=True)
             change = self._change(context, work)
-            run = self.releases(work).upgrade(
-                work.release.name, chart, work.values, namespace=work.release.namespace, change=change
+            run = partial(
+                self.releases(work).upgrade,
+                work.release.name,
+                chart,
+                work.values,
+                namespace=work.release.namespace,
+                change=change,
             )
             try:
                 done = await self._watched(context, work, kubernetes, change, run)
@@ -98,13 +104,18 @@ class EnsureRelease(ReleaseReconciler):
         return await self.installed(context, work, kubernetes, done)
 
     async def _watched(
-        self, context: Context, work: Work, kubernetes: Kubernetes, change: Change, run: Awaitable[Release]
+        self,
+        context: Context,
+        work: Work,
+        kubernetes: Kubernetes,
+        change: Change,
+        run: Callable[[], Awaitable[Release]],
     ) -> Release:
         assert change.tell is not None  # noqa: S101 - `_change` gives it
         release = work.release
         if change.wait != "hooks":
-            run = watched(run, kubernetes, release.name, release.namespace, change.tell)
-        return await supervised(context, self._tools.database, run)
+            run = partial(watched, run, kubernetes, release.name, release.namespace, change.tell)
+        return await supervised(context, self._tools.database, run())
 
     def _change(self, context: Context, work: Work) -> Change:
         return Change(
@@ -255,7 +266,7 @@ class RollbackRelease(EnsureRelease):
                 return await self.installed(context, work, kubernetes, present)
             await context.intend(before=before, running=True)
             change = self._change(context, work)
-            run = releases.rollback(release.name, wanted, namespace=release.namespace, change=change)
+            run = partial(releases.rollback, release.name, wanted, namespace=release.namespace, change=change)
             done = await self._watched(context, work, kubernetes, change, run)
         except helm.HelmError as error:
             return await self.failed(context, work, kubernetes, error)

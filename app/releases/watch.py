@@ -1,7 +1,7 @@
 """Tells which objects of a release become ready while helm waits: helm itself only says when all of them are."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from app.gateways.helm.errors import HelmError
@@ -10,7 +10,7 @@ from app.gateways.helm.release import PENDING, Release
 from app.gateways.helm.repair import decode_record
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.errors import KubernetesError
-from app.gateways.kubernetes.objects import Json, ManifestError, mapping, parse_manifest, ref_of
+from app.gateways.kubernetes.objects import Json, ManifestError, Ref, mapping, metadata_of, parse_manifest, ref_of
 from app.gateways.kubernetes.resources import Resource, read_resources
 from app.releases.activity import Tell
 
@@ -20,12 +20,19 @@ WATCH_SECONDS = 1.5
 _SLOW = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job", "Pod", "PersistentVolumeClaim"})
 """What takes its time; the rest is ready as soon as it is there."""
 
+Objects = dict[Ref, Json]
 
-async def watched(work: Awaitable[Release], kubernetes: Kubernetes, name: str, namespace: str, tell: Tell) -> Release:
-    """Await helm's work on a release, and tell meanwhile which of its objects are ready.
+
+async def watched(
+    begin: Callable[[], Awaitable[Release]], kubernetes: Kubernetes, name: str, namespace: str, tell: Tell
+) -> Release:
+    """Have helm work on a release, and tell meanwhile which of its objects are ready.
+
+    An object that is as the revision before left it is told of only if it is seen not to be ready: helm logs that it
+    patched it either way.
 
     Args:
-        work: What helm does.
+        begin: Starts what helm does.
         kubernetes: The cluster.
         name: Of the release.
         namespace: Of the release.
@@ -34,55 +41,103 @@ async def watched(work: Awaitable[Release], kubernetes: Kubernetes, name: str, n
     Raises:
         Exception: what the work raises.
     """
-    watching = asyncio.create_task(_watch(kubernetes, name, namespace, tell), name="release-watch")
+    watch = _Watch(kubernetes, name, namespace, tell)
+    await watch.remember()
+    watching = asyncio.create_task(watch.run(), name="release-watch")
     try:
-        release = await work
+        release = await begin()
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-    for item in await _slow(release.manifest):  # whatever became ready since the last look
-        ref = ref_of(item).within(namespace)
-        tell(Progress("ready", ref.kind, ref.namespace, ref.name))
+    watch.end(await _slow(release.manifest, namespace))
     return release
 
 
-async def _watch(kubernetes: Kubernetes, name: str, namespace: str, tell: Tell) -> None:
-    waiting: list[Json] | None = None
-    while waiting is None or waiting:
-        await asyncio.sleep(WATCH_SECONDS)
+class _Watch:
+    """One change of a release."""
+
+    def __init__(self, kubernetes: Kubernetes, name: str, namespace: str, tell: Tell) -> None:
+        self._kubernetes = kubernetes
+        self._name = name
+        self._namespace = namespace
+        self._tell = tell
+        self._before: Objects = {}
+        self._waited: set[Ref] = set()
+
+    async def remember(self) -> None:
+        """Read what is settled: as the last good revision has it, and the newest one, if that failed, too."""
         try:
-            if waiting is None:
-                waiting = await _objects(kubernetes, name, namespace)
-            else:
-                found = await read_resources(kubernetes, waiting, namespace=namespace, with_pods=False)
-                _tell(found, tell)
-                ready = {resource.ref for resource in found if resource.readiness.ready}
-                waiting = [item for item in waiting if ref_of(item).within(namespace) not in ready]
+            records = await self._records(("deployed", "failed"))
+            good = [secret for secret in records if _label(secret, "status") == "deployed"]
+            if good:
+                settled, newest = await self._objects(good[-1]), await self._objects(records[-1])
+                self._before = {ref: item for ref, item in settled.items() if newest.get(ref) == item}
         except (KubernetesError, HelmError):
-            continue  # helm says what is wrong, if it lasts
+            return  # then all are told of
+
+    async def run(self) -> None:
+        """Look at what helm waits for until all of it is ready."""
+        objects: Objects | None = None
+        waiting: Objects | None = None
+        while waiting is None or waiting:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                if objects is None or waiting is None:
+                    if pending := await self._records(PENDING):
+                        objects = waiting = await self._objects(pending[-1])
+                    continue
+                found = await read_resources(
+                    self._kubernetes, list(waiting.values()), namespace=self._namespace, with_pods=False
+                )
+            except (KubernetesError, HelmError):
+                continue  # helm says what is wrong, if it lasts
+            still = {one.ref.within(self._namespace) for one in found if not one.readiness.ready}
+            for resource in found:
+                self._tell_of(resource, objects)
+            waiting = {ref: item for ref, item in waiting.items() if ref in still}
+
+    def end(self, objects: Objects) -> None:
+        """Tell what became ready since the last look."""
+        for ref, item in objects.items():
+            self._tell_ready(ref, item)
+
+    def _tell_of(self, resource: Resource, objects: Objects) -> None:
+        ref, readiness = resource.ref.within(self._namespace), resource.readiness
+        if readiness.ready:
+            self._tell_ready(ref, objects[ref])
+            return
+        self._waited.add(ref)
+        status = f"{readiness.reason}: {readiness.message}".removesuffix(": ")
+        self._tell(Progress("waiting", ref.kind, ref.namespace, ref.name, status))
+
+    def _tell_ready(self, ref: Ref, item: Json) -> None:
+        if ref in self._waited or self._before.get(ref) != item:
+            self._tell(Progress("ready", ref.kind, ref.namespace, ref.name))
+
+    async def _records(self, status: Collection[str]) -> list[Json]:
+        """Return the Secrets of the revisions in one of some states, oldest first."""
+        labels = f"owner=helm,name={self._name},status in ({','.join(sorted(status))})"
+        secrets = await self._kubernetes.list("v1", "Secret", namespace=self._namespace, labels=labels)
+        return sorted(secrets, key=_revision)
+
+    async def _objects(self, secret: Json) -> Objects:
+        packed = str(mapping(secret.get("data")).get("release") or "")
+        record: dict[str, Any] = await asyncio.to_thread(decode_record, packed)
+        return await _slow(str(record.get("manifest") or ""), self._namespace)
 
 
-async def _objects(kubernetes: Kubernetes, name: str, namespace: str) -> list[Json] | None:
-    """Return the objects that helm waits for; None while it has not written them down yet."""
-    labels = f"owner=helm,name={name},status in ({','.join(sorted(PENDING))})"
-    for secret in await kubernetes.list("v1", "Secret", namespace=namespace, labels=labels, limit=1):
-        record: dict[str, Any] = await asyncio.to_thread(
-            decode_record, str(mapping(secret.get("data")).get("release") or "")
-        )
-        return await _slow(str(record.get("manifest") or ""))
-    return None
+def _label(secret: Json, name: str) -> str:
+    return str(mapping(metadata_of(secret).get("labels")).get(name) or "")
 
 
-async def _slow(manifest: str) -> list[Json]:
+def _revision(secret: Json) -> int:
+    version = _label(secret, "version")
+    return int(version) if version.isdecimal() else 0
+
+
+async def _slow(manifest: str, namespace: str) -> Objects:
     try:
         objects = await asyncio.to_thread(parse_manifest, manifest)
     except ManifestError:
-        return []
-    return [item for item in objects if item.get("kind") in _SLOW]
-
-
-def _tell(found: list[Resource], tell: Tell) -> None:
-    for resource in found:
-        ref, readiness = resource.ref, resource.readiness
-        status = "" if readiness.ready else f"{readiness.reason}: {readiness.message}".removesuffix(": ")
-        tell(Progress("ready" if readiness.ready else "waiting", ref.kind, ref.namespace, ref.name, status))
+        return {}
+    return {ref_of(item).within(namespace): item for item in objects if item.get("kind") in _SLOW}

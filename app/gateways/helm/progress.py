@@ -60,6 +60,8 @@ def progress_of(pairs: dict[str, str]) -> Progress | None:
     message = pairs["msg"]
     namespace, name = pairs.get("namespace", ""), pairs.get("name", "")
     if (action := _MESSAGES.get(message)) is not None:
+        if pairs.get("actualStatus") == "Unknown":  # helm has not looked at it yet
+            return None
         return Progress(action, _kind(pairs), namespace, name, pairs.get("actualStatus", ""))
     if match := _NOT_READY.match(message):
         return Progress("waiting", match["kind"], namespace, name, message)

@@ -114,6 +114,21 @@ async def test_from_install_to_uninstall(slipway: Helmed, kubernetes: Kubernetes
     assert [item["id"] for item in gone["items"]] == [release["id"]]
 
 
+async def test_an_upgrade_tells_of_what_it_changes(slipway: Helmed) -> None:
+    release = await slipway.install()
+
+    async def ready_after(patch: dict[str, Any]) -> list[str]:
+        operation = await slipway.do("PATCH", f"/releases/{release['id']}", patch)
+        events = (await slipway.get(f"/operations/{operation['id']}/events", limit=200))["items"]
+        told = [event["data"] for event in events if event["type"] == "release.progress"]
+        assert "Unknown" not in {one["status"] for one in told}
+        assert told[-1]["action"] == "ready"
+        return [f"{one['kind']}/{one['name']}" for one in told if one["action"] == "ready" and one["name"]]
+
+    assert await ready_after({"values": {"password": "other"}}) == []
+    assert await ready_after({"values": {"image": "registry.example/web:1.1"}}) == ["Deployment/web"]
+
+
 async def test_what_is_read_from_the_cluster(slipway: Helmed, kubernetes: Kubernetes) -> None:
     release = await slipway.install(values={"password": "correct horse"})
     path = f"/releases/{release['id']}"
