@@ -31,7 +31,7 @@ MORE = "services.catalogue.replicas=2"
 MISSING = "services.catalogue.image.tag=missing"
 """A tag that the local cloud cannot pull."""
 
-PATIENCE_SECONDS = 8
+PATIENCE_SECONDS = 5
 """How long the upgrade that cannot succeed may take."""
 
 BUILD_SECONDS = 1800.0

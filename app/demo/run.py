@@ -32,17 +32,17 @@ from app.demo.story import CHAPTERS, CLEARING, CLUSTER, GROUP, SECOND, Stage
 CHECKOUT = Path(__file__).resolve().parents[2]
 ARTICLE = CHECKOUT / "examples" / "eksdemo.yaml"
 INTERRUPTED = 130
-POLL_SECONDS = "0.5"
+POLL_SECONDS = "0.2"
 """How often Slipway asks CloudFormation here; its default of 2 s is for stacks that take minutes."""
 
 DELAYS: tuple[tuple[str, str, float], ...] = (
-    ("create", "AWS::EKS::Cluster", 3.0),
-    ("create", "AWS::EKS::Nodegroup", 2.0),
+    ("create", "AWS::EKS::Cluster", 2.5),
+    ("create", "AWS::EKS::Nodegroup", 1.5),
     ("create", "AWS::EKS::Addon", 0.8),
     ("create", "AWS::IAM::Role", 0.3),
-    ("update", "AWS::EKS::Nodegroup", 1.5),
-    ("delete", "AWS::EKS::Cluster", 1.5),
-    ("delete", "AWS::EKS::Nodegroup", 1.5),
+    ("update", "AWS::EKS::Nodegroup", 1.0),
+    ("delete", "AWS::EKS::Cluster", 1.0),
+    ("delete", "AWS::EKS::Nodegroup", 1.0),
     ("delete", "AWS::EKS::Addon", 0.5),
     ("create", "AWS::ECR::Repository", 0.4),
 )
@@ -124,6 +124,9 @@ def _set_up(screen: Screen, processes: Processes, folder: Path) -> tuple[Stage, 
     )
     env |= {"SLIPWAY_DATABASE_URL": f"sqlite:///{folder / 'slipway.db'}", "SLIPWAY_ADMIN_KEY": key}
     env |= {"SLIPWAY_POLL_MIN_SECONDS": POLL_SECONDS}
+    # What needs no cloud starts while it does.
+    repository = charts.serve(processes, folder / "charts", ARTICLE.parent / "charts" / "sock-shop", env)
+    receiver = webhooks.start(processes, folder, ARTICLE.parent, env)
     _migrate(env)
     ready: dict[str, Any] = json.loads(processes.first_line(cloud))
     env |= ready["env"]
@@ -135,9 +138,7 @@ def _set_up(screen: Screen, processes: Processes, folder: Path) -> tuple[Stage, 
     service = processes.start("slipway", ["serve", "--port", str(port)], env)
     wait_for(answers(url, key), service)
     rows.append(("Slipway", f"{url}   pid {service.process.pid}, {time.monotonic() - began:.1f} s"))
-    receiver = webhooks.start(processes, folder, ARTICLE.parent, env)
     rows.append(("receiver", f"{receiver.url}   of webhooks"))
-    repository = charts.serve(processes, folder / "charts", ARTICLE.parent / "charts" / "sock-shop", env)
     rows.append(("charts", f"{repository}   a repository with the chart of examples/"))
     rows.append(("database", f"SQLite, {_short(folder / 'slipway.db')}, at the newest schema"))
     screen.pairs(rows)

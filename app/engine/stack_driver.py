@@ -205,7 +205,7 @@ class StackDriver:
             log.info("change set %s is there already", name)
         except Conflict as error:  # somebody else began an update since we looked
             raise TransientError(error.as_failure(resource=stack.name), retry_after=LAG_SECONDS) from error
-        return Wait(CHANGE_SET_SECONDS)
+        return Wait(CHANGE_SET_SECONDS / 3)  # a small one is there at once
 
     async def _carry_change(self, stack: Stack, template: StackTemplate, may_replace: Replaces) -> Stack | Wait | Fail:
         change_set = await self._cloudformation.describe_change_set(stack.id, self._state["change_set"])
