@@ -4,21 +4,32 @@ import argparse
 import importlib
 import sys
 
-NAMES = ("startup", "listing", "registries", "calls", "delay", "waiting", "chaos", "webhooks", "receivers", "streams")
+NAMES = (
+    "startup", "listing", "registries", "calls", "delay", "waiting", "chaos", "release-chaos", "webhooks", "receivers",
+    "streams",
+)  # fmt: skip
 
 
 def main() -> int:
     """Run what was asked for; the exit code is 0 if every one found what it should."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(NAMES)}; none: all")
-    parser.add_argument("--postgres", action="store_true", help="chaos: two replicas on PostgreSQL, not one on SQLite")
-    parser.add_argument("--seed", type=int, default=None, help="chaos: of the random moments; printed in any case")
-    parser.add_argument("--kills", type=int, default=50, help="chaos: how often (default: %(default)s)")
+    parser.add_argument(
+        "--postgres", action="store_true", help="both kinds of chaos: two replicas on PostgreSQL, not one on SQLite"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=None, help="both kinds of chaos: of the random moments; printed in any case"
+    )
+    parser.add_argument("--kills", type=int, default=50, help="both kinds of chaos: how often (default: %(default)s)")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(NAMES))
     if unknown:
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(NAMES)}")
-    failed = [name for name in options.names or NAMES if not importlib.import_module(f"benchmarks.{name}").run(options)]
+    failed = [
+        name
+        for name in options.names or NAMES
+        if not importlib.import_module(f"benchmarks.{name.replace('-', '_')}").run(options)
+    ]
     if failed:
         print(f"Not right: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

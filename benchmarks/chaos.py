@@ -19,14 +19,15 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from benchmarks import processes
-from benchmarks.processes import LOGIN, LocalCloud, Slipway
+from benchmarks.asking import ALREADY, UNAVAILABLE, Client
+from benchmarks.processes import LocalCloud, Slipway
 from benchmarks.table import show
 
 CLUSTERS = 20
@@ -42,7 +43,6 @@ RULES = (
     {"type": "AWS::EKS::Nodegroup", "op": "create", "delay": 3},
     {"type": "AWS::EKS::*", "delay": 1.5},
 )
-_ALREADY = "idempotency_in_progress"
 
 
 def run(options: argparse.Namespace) -> bool:
@@ -73,12 +73,13 @@ class Chaos:
     """The rounds, the kills, and what was found wrong."""
 
     def __init__(self, cloud: LocalCloud, services: Sequence[Slipway], moments: random.Random, kills: int) -> None:
-        self.faults: list[str] = []
         self._cloud = cloud
         self._services = services
         self._random = moments
         self._kills_left = kills
-        self._client = httpx.AsyncClient(headers=LOGIN, timeout=30, trust_env=False)
+        self._client = Client(services, moments)
+        self.faults = self._client.faults
+        self._http = httpx.AsyncClient(timeout=30, trust_env=False)
         self._half = ""
         self._under_way = asyncio.Event()
         self._kills: Counter[str] = Counter()
@@ -89,7 +90,7 @@ class Chaos:
     async def run(self) -> None:
         """Create and delete rounds of clusters until the kills are spent; the last round is always finished."""
         killing = asyncio.create_task(self._kill())
-        async with self._client:
+        async with self._client, self._http:
             rounds = 0
             while rounds == 0 or self._kills_left:
                 rounds += 1
@@ -110,9 +111,9 @@ class Chaos:
         yield "kills during deletes", self._kills["delete"]
         yield "of all, right after a CreateStack or DeleteStack", self._kills["calling"]
         yield "of all, while starting", self._kills["starting"]
-        yield "changes that were cut off and repeated", self._counts["cut off"]
-        yield f"answers 409 {_ALREADY}", self._counts[_ALREADY]
-        yield "answers 503", self._counts["unavailable"]
+        yield "changes that were cut off and repeated", self._client.counts["cut off"]
+        yield f"answers 409 {ALREADY}", self._client.counts[ALREADY]
+        yield "answers 503", self._client.counts[UNAVAILABLE]
         yield "operations, all succeeded", self._counts["operations"]
         yield "stacks, each made once", self._counts["stacks"]
         yield "CreateStack calls", self._cloud_calls
@@ -154,7 +155,7 @@ class Chaos:
             await asyncio.sleep(self._random.uniform(0.0, 5.0))
 
     async def _stack_calls(self) -> int:
-        calls = (await self._client.get(f"{self._cloud.endpoint}/_localcloud/calls")).json()
+        calls = (await self._http.get(f"{self._cloud.endpoint}/_localcloud/calls")).json()
         return int(calls.get("cloudformation:CreateStack", 0) + calls.get("cloudformation:DeleteStack", 0))
 
     # The client
@@ -179,62 +180,16 @@ class Chaos:
             "logging": {"types": ["api"]},
             "nodegroups": [{"name": "workers", "scaling": {"min": 1, "max": 3, "desired": 2}}],
         }
-        await self._change("POST", "/clusters", name, body)
+        await self._client.change("POST", "/clusters", f"POST-{name}", body)
 
     async def _delete(self, name: str) -> None:
-        await self._change("DELETE", f"/clusters/{name}", name)
-
-    async def _change(self, method: str, path: str, name: str, body: dict[str, Any] | None = None) -> None:
-        """Ask for a change, repeat the request, and wait until its operation has ended."""
-        key = f"{method}-{name}"
-        await asyncio.sleep(self._random.uniform(0, 10))
-        operation = await self._ask(method, path, key, body)
-        again = await self._ask(method, path, key, body)
-        if again["id"] != operation["id"]:
-            self.faults.append(f"{method} {path}: the same key began {operation['id']} and {again['id']}")
-        while operation["finished_at"] is None:
-            await asyncio.sleep(1)
-            operation = await self._ask("GET", f"/operations/{operation['id']}")
-        if operation["status"] != "succeeded":
-            self.faults.append(f"{operation['kind']} of {name}: {operation['status']}: {operation['error']}")
-
-    async def _ask(self, method: str, path: str, key: str | None = None, body: Any = None) -> Any:
-        """Send a request until it is answered."""
-        headers = {"Idempotency-Key": key} if key else {}
-        was_cut_off = False
-        while True:
-            url = self._random.choice(self._services).url + path
-            try:
-                answer = await self._client.request(method, url, json=body, headers=headers)
-            except httpx.TransportError:
-                self._counts["cut off"] += key is not None and not was_cut_off
-                was_cut_off = True
-                await asyncio.sleep(0.1)
-                continue
-            if answer.is_success:
-                return answer.json()
-            problem = answer.json()
-            if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE or problem["code"] == _ALREADY:
-                self._counts[problem["code"]] += 1
-                await asyncio.sleep(0.5)
-                continue
-            raise RuntimeError(f"{method} {path}: {answer.status_code} {problem}")
-
-    async def _all(self, path: str) -> AsyncIterator[dict[str, Any]]:
-        more = ""
-        while True:
-            page = await self._ask("GET", f"{path}?limit=200{more}")
-            for item in page["items"]:
-                yield item
-            if page["next_page_token"] is None:
-                return
-            more = f"&page_token={page['next_page_token']}"
+        await self._client.change("DELETE", f"/clusters/{name}", f"DELETE-{name}")
 
     # What must hold
 
     async def _check_active(self, names: Sequence[str]) -> None:
-        clusters = {item["name"]: item async for item in self._all("/clusters")}
-        groups = [item async for item in self._all("/nodegroups")]
+        clusters = {item["name"]: item async for item in self._client.all("/clusters")}
+        groups = [item async for item in self._client.all("/nodegroups")]
         if sorted(clusters) != sorted(names) or len(groups) != len(names):
             self.faults.append(f"there are {len(clusters)} clusters and {len(groups)} node groups")
         parts = [(f"cluster {name}", item["status"]["phase"]) for name, item in clusters.items()]
@@ -245,7 +200,9 @@ class Chaos:
         self.faults += [f"{what} is {phase}" for what, phase in parts if phase != "active"]
 
     async def _check_nothing_left(self) -> None:
-        left = [f"{path} {item['name']}" for path in ("/clusters", "/nodegroups") async for item in self._all(path)]
+        left = [
+            f"{path} {item['name']}" for path in ("/clusters", "/nodegroups") async for item in self._client.all(path)
+        ]
         left += [f"log group {group['logGroupName']}" for group in await asyncio.to_thread(self._log_groups)]
         self.faults += [f"{what} is left" for what in left]
 
@@ -268,7 +225,7 @@ class Chaos:
         self._cloud_calls = self._cloud.calls().get("cloudformation:CreateStack", 0)
 
     async def _check_events(self) -> None:
-        operations = {item["id"]: item async for item in self._all("/operations")}
+        operations = {item["id"]: item async for item in self._client.all("/operations")}
         self._counts["operations"] = len(operations)
         for operation in operations.values():
             if operation["status"] != "succeeded":
@@ -276,7 +233,7 @@ class Chaos:
         changes = Counter((item["kind"], item["resource"]["id"]) for item in operations.values())
         self.faults += [f"{kind} of {which} was begun {n} times" for (kind, which), n in changes.items() if n > 1]
         seen: Counter[tuple[str, ...]] = Counter()
-        async for event in self._all("/events"):
+        async for event in self._client.all("/events"):
             seen[_identity(event)] += 1
         self._counts["events"] = seen.total()
         self.faults += [f"event {'/'.join(what)} is there {count} times" for what, count in seen.items() if count > 1]
