@@ -187,25 +187,36 @@ class Helm:
     async def _pull_repository(
         self, source: RepositoryChart, credential: Credential | None, home: Workspace, way: Gate
     ) -> Chart:
-        # A named repository, since `helm pull --repo` takes a password as an option only, for every user to see.
-        added = ["repo", "add", _REPOSITORY, source.repository.rstrip("/")]
-        if credential is not None:
-            added += ["--username", credential.username, "--password-stdin"]
-        password = credential.password.encode() if credential else b""
-        await self._fetch(added, home, way, stdin=password, most_bytes=self.runner.limits.file_bytes)
+        # Two processes only where there is a password: `helm pull --repo` takes it as an option, for every user to see.
+        most_bytes = None
+        if credential is None:
+            chart, most_bytes = [source.name, "--repo", source.repository.rstrip("/")], self.runner.limits.file_bytes
+        else:
+            await self._add(source, credential, home, way)
+            chart = [f"{_REPOSITORY}/{source.name}"]
         folder = home.folder / "charts"
-        arguments = ["pull", f"{_REPOSITORY}/{source.name}", "--destination", str(folder)]
+        arguments = ["pull", *chart, "--destination", str(folder)]
         if source.version:
             arguments += ["--version", source.version]
         try:
-            await self._fetch(arguments, home, way)
+            await self._fetch(arguments, home, way, most_bytes=most_bytes)
         except ChartNotFound as error:
+            if credential is None:
+                await self._add(source, None, home, way)
             raise await self._which(source, home, way, error) from error
         archive = _only_archive(folder)
         digest = await asyncio.to_thread(_digest, archive)
         if source.digest not in (None, digest):
             raise ChartDigestMismatch(f"{source.name} has the digest {digest}, not {source.digest}")
         return await asyncio.to_thread(read_chart, archive, digest, self._chart_limits)
+
+    async def _add(self, source: RepositoryChart, credential: Credential | None, home: Workspace, way: Gate) -> None:
+        """Give the repository a name in helm's home; its index, which may be large, is fetched with that."""
+        arguments = ["repo", "add", _REPOSITORY, source.repository.rstrip("/")]
+        if credential is not None:
+            arguments += ["--username", credential.username, "--password-stdin"]
+        password = credential.password.encode() if credential else b""
+        await self._fetch(arguments, home, way, stdin=password, most_bytes=self.runner.limits.file_bytes)
 
     async def _which(self, source: RepositoryChart, home: Workspace, way: Gate, error: ChartNotFound) -> HelmError:
         """Tell a chart that isn't there from one that isn't there in this version: helm says the same for both."""
