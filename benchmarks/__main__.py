@@ -5,8 +5,8 @@ import importlib
 import sys
 
 NAMES = (
-    "startup", "listing", "registries", "calls", "delay", "waiting", "chaos", "release-chaos", "webhooks", "receivers",
-    "streams",
+    "startup", "listing", "registries", "calls", "delay", "waiting", "chaos", "releases", "release-chaos", "webhooks",
+    "receivers", "streams",
 )  # fmt: skip
 
 
