@@ -86,7 +86,9 @@ def run(options: argparse.Namespace) -> bool:
             for _ in range(replicas)
         ]
         with services[0].client() as client:
-            groups = [{"name": "workers", "scaling": {"min": 6, "max": 6, "desired": 6}}]
+            # A pod for each release of every round, and for those that an upgrade replaces: 234 fit on such a node.
+            scaling = {"min": 6, "max": 6, "desired": 6}
+            groups = [{"name": "workers", "instance_types": ["m5.4xlarge"], "scaling": scaling}]
             spec = fleet.spec(CLUSTER, version="1.34", nodegroups=groups)
             fleet.wait(client, fleet.begin(client, [spec]), seconds=300)
             outputs = client.get(f"/clusters/{CLUSTER}").raise_for_status().json()["status"]["outputs"]
@@ -108,6 +110,7 @@ class ReleaseChaos:
         self._chart = chart
         self._random = moments
         self._kills_left = kills
+        self._most_of_one_half = -(-kills // 2)
         self._client = Client(services, moments)
         self.faults = self._client.faults
         self._half = ""
@@ -161,6 +164,10 @@ class ReleaseChaos:
 
     async def _kill(self) -> None:
         while self._kills_left > 0:
+            await self._under_way.wait()
+            if self._kills[self._half] >= self._most_of_one_half:  # the other half of a round gets as many
+                await asyncio.sleep(0.1)
+                continue
             service = self._random.choice(self._services)
             kind = self._random.choice(_MOMENTS)
             await self._moment(kind, service)
