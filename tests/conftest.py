@@ -30,7 +30,12 @@ from app.db.session import Database
 
 # The same examples at each run: what a gate says must depend on the code alone. To search for new ones:
 # `pytest --hypothesis-profile=default`.
-hypothesis.settings.register_profile("gate", derandomize=True)
+hypothesis.settings.register_profile(
+    "gate",
+    derandomize=True,
+    deadline=None,  # nothing is judged by the clock: machines are shared
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("gate")
 
 TOGETHER = (
