@@ -6,6 +6,7 @@ asyncio lock instead of spinning on the file's.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -15,11 +16,15 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from app.db.notify import Notifier, PostgresNotifier
 from app.db.phases import PhaseObserver, PhaseWatch
 
 BUSY_TIMEOUT_SECONDS = 30
+
+CLOSE_SECONDS = 3.0
+"""How long the end of a process waits for sessions that are being rolled back."""
 
 
 def async_url(url: str) -> URL:
@@ -94,8 +99,15 @@ class Database:
             await session.execute(text("SELECT 1"))
 
     async def close(self) -> None:
-        """Close the pool and the notifier."""
+        """Close the notifier and the pool.
+
+        A session that is cut off rolls back in a task of its own, which the end of the loop would cancel.
+        """
         await self.notifier.close()
+        pool = self.engine.pool
+        deadline = time.monotonic() + CLOSE_SECONDS
+        while isinstance(pool, QueuePool) and pool.checkedout() and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # a pool tells nobody when one comes back
         await self.engine.dispose()
 
 

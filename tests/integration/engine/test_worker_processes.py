@@ -132,6 +132,9 @@ async def test_two_replicas_do_each_of_200_operations_once_though_one_is_told_to
     async with site.bench.database.read() as session:
         query = "SELECT type, count(*) FROM operation_events GROUP BY type"
         counts = {row[0]: row[1] for row in await session.execute(text(query))}
+    counts.pop(
+        "operation.waiting", None
+    )  # a database that did not answer at once was asked again: that is no second time
     assert counts == {"operation.running": 200, "operation.succeeded": 200}
 
 
