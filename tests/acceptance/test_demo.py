@@ -11,8 +11,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+# The demo would wait for them by itself, for as long as they take to be built.
+pytestmark = pytest.mark.usefixtures("kubernetes_programs")
+
 CHAPTERS = 20
 FAST = {"SLIPWAY_DEMO_PACE": "0.1"}
+PATIENCE_SECONDS = 600  # it takes a minute; a machine may do much else
 
 
 def start(folder: Path, *arguments: str, **env: str) -> subprocess.Popen[str]:
@@ -29,8 +35,13 @@ def start(folder: Path, *arguments: str, **env: str) -> subprocess.Popen[str]:
 
 
 def run(folder: Path, *arguments: str, **env: str) -> tuple[int, str]:
-    process = start(folder, *arguments, **env)
-    output, _ = process.communicate(timeout=240)
+    with start(folder, *arguments, **env) as process:
+        try:
+            output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired as late:
+            process.send_signal(signal.SIGINT)  # it stops what it has started
+            output, _ = process.communicate(timeout=60)
+            raise AssertionError(f"not over after {late.timeout} s:\n{output}") from late
     return process.returncode, output
 
 
@@ -119,7 +130,7 @@ def test_an_interrupted_demo_stops_what_it_started(tmp_path: Path) -> None:
             output += line
             if "← 202" in line:
                 process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130, output
+        assert process.wait(60) == 130, output
     assert output.endswith("Interrupted; stopping the processes.\n"), output
     assert len(ports(output)) == 4
     assert not any(listens(port) for port in ports(output))

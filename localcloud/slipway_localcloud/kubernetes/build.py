@@ -126,7 +126,7 @@ def _compile(go: Path, module: str, folder: Path, say: Say) -> None:
     output = folder / names[packages[0]] if len(packages) == 1 else f"{folder}{os.sep}"
     command = [str(go), "build", "-v", *binaries.FLAGS, "-ldflags", binaries.linker_flags(module), "-o", str(output)]
     with subprocess.Popen(
-        launch.command([*command, *packages]),
+        launch.command(["nice", *command, *packages]),  # whoever waits for it goes on with other work meanwhile
         cwd=SOURCES / module,
         env=_environment(),
         stdout=subprocess.DEVNULL,
