@@ -203,7 +203,8 @@ async def _work(settings: "Settings") -> None:
 
     database = Database(settings.database_url)
     clients = AwsClients()
-    work = Worker(settings, database, wire(settings, database, clients))
+    services = wire(settings, database, clients)
+    work = Worker(settings, database, services)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -216,6 +217,7 @@ async def _work(settings: "Settings") -> None:
     running.cancel()
     notifier.cancel()
     await asyncio.gather(running, notifier, return_exceptions=True)
+    await services.aclose()
     await clients.aclose()
     await database.close()
 

@@ -98,7 +98,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         stack.push_async_callback(clients.aclose)
-        stack.push_async_callback(services.charts.aclose)
+        stack.push_async_callback(services.aclose)
         stack.push_async_callback(feed.aclose)
         await _bootstrap(access, settings)
         await stack.enter_async_context(_running(database.notifier.run(), "notifier"))

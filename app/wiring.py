@@ -1,55 +1,44 @@
-"""Wires the features to each other: what each needs of another is a port, and here stands who answers it."""
+"""Makes the services of a process and gives each what it needs."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from app.accounts import repository as accounts
 from app.accounts.clouds import AccountClouds
-from app.clusters import repository as clusters
 from app.clusters.addon_reconcile import AddonReconciler
 from app.clusters.addon_service import AddonService
 from app.clusters.dependencies import ClusterFeature
 from app.clusters.live import LiveChecks
-from app.clusters.models import Addon, Cluster
 from app.clusters.reconcile import CreateCluster, DeleteCluster, UpdateCluster
-from app.clusters.schemas import ClusterSpec
 from app.clusters.service import ClusterService
-from app.core.caller import Caller
 from app.core.crypto import Vault, open_vault
 from app.core.outbound import Rules
 from app.core.settings import Settings
-from app.db.base import ResourceColumns
 from app.db.session import Database
+from app.directories import (
+    AccountDirectory,
+    ClusterDirectory,
+    NodegroupDirectory,
+    RegistryDirectory,
+    ReleaseClusters,
+    ReleaseDirectory,
+    ReleaseRegistries,
+    TagDirectory,
+)
 from app.engine.contract import Reconciler
-from app.engine.models import Operation
 from app.gateways.aws.clients import AwsClients
-from app.gateways.aws.cloud import Cloud
 from app.gateways.helm.client import Helm
 from app.gateways.helm.process import Limits
-from app.nodegroups import live as nodegroups_live
-from app.nodegroups import repository as nodegroup_rows
-from app.nodegroups import service as nodegroups
+from app.gateways.kubernetes.clients import KubernetesClients
 from app.nodegroups.dependencies import NodegroupFeature
-from app.nodegroups.models import Nodegroup
-from app.nodegroups.ports import ClusterView
 from app.nodegroups.reconcile import DeleteNodegroup, EnsureNodegroup
-from app.nodegroups.schemas import NodegroupSpec
 from app.nodegroups.service import NodegroupService
-from app.operations import repository as operations
 from app.operations.group import GroupReconciler
-from app.operations.service import GROUP_KIND, Ledger, Needs
-from app.registries import live as registries_live
-from app.registries import repository as registry_rows
-from app.registries import service as registries
+from app.operations.service import GROUP_KIND, Ledger
 from app.registries.charts import RegistryCharts
 from app.registries.dependencies import RegistryFeature
 from app.registries.images import ImageLists
-from app.registries.models import Registry
 from app.registries.reconcile import DeleteRegistry, EnsureRegistry
-from app.registries.schemas import RegistrySpec
 from app.registries.service import RegistryService
 from app.releases.activity import Places
 from app.releases.charts import Charts
@@ -57,219 +46,13 @@ from app.releases.credentials import CredentialService
 from app.releases.dependencies import ReleaseFeature
 from app.releases.install import EnsureRelease, RollbackRelease
 from app.releases.live import ChartChecks
-from app.releases.models import Release
-from app.releases.ports import ClusterView as ReleaseClusterView
-from app.releases.ports import RegistryChart, RegistryView
 from app.releases.reader import ReleaseReader
 from app.releases.reconcile import Tools
 from app.releases.remove import DeleteRelease, TestRelease
 from app.releases.service import ReleaseService
-from app.releases.with_cluster import ClusterReleases, Wanted
-from app.releases.with_cluster import parse as parse_releases
+from app.releases.with_cluster import ClusterReleases
 from app.webhooks.outbox import Outbox
 from app.webhooks.service import WebhookService
-
-
-class AccountDirectory:
-    """Accounts, as clusters ask for them."""
-
-    async def account_id(self, session: AsyncSession, project_id: str, reference: str) -> str:
-        """Return the id of an account, by id or name."""
-        return await accounts.account_id(session, project_id, reference)
-
-
-class ClusterDirectory:
-    """Clusters, as node groups ask for them."""
-
-    def __init__(self, addons: AddonService) -> None:
-        self._addons = addons
-
-    async def get(self, session: AsyncSession, project_id: str, reference: str, *, lock: bool = False) -> ClusterView:
-        """Return a cluster of the project by id or name."""
-        return _view(await clusters.get(session, project_id, reference, lock=lock))
-
-    async def by_id(self, session: AsyncSession, cluster_id: str) -> ClusterView:
-        """Return a cluster by its id, also a deleted one."""
-        return _view(await clusters.by_id(session, cluster_id))
-
-    async def begin_waiting_addons(
-        self, session: AsyncSession, caller: Caller, cluster_id: str, needs: Sequence[Needs]
-    ) -> None:
-        """Begin to install the addons that waited for a node group."""
-        await self._addons.begin_waiting(session, caller, await clusters.by_id(session, cluster_id), needs=needs)
-
-
-class NodegroupDirectory:
-    """Node groups, as clusters ask for them."""
-
-    def __init__(self, service: NodegroupService) -> None:
-        self._service = service
-        self.retry = service.retry
-        self.taints = service.taints
-        self.any_active = service.any_active
-        self.coming = service.coming
-
-    def parse(self, raw: Sequence[dict[str, Any]], cluster: str) -> list[NodegroupSpec]:
-        """Check the node groups of a cluster spec."""
-        return nodegroups.parse(raw, cluster)
-
-    async def check(
-        self, cloud: Cloud, specs: Sequence[NodegroupSpec], cluster: ClusterSpec, facts: dict[str, Any]
-    ) -> None:
-        """Ask AWS what can be known before anything begins."""
-        zones = facts.get("zones") or facts.get("subnet_zones", {}).values()
-        for index, spec in enumerate(specs):
-            await nodegroups_live.check(
-                cloud, spec, vpc_id=cluster.network.vpc_id, zones=zones, pointer=f"/nodegroups/{index}"
-            )
-
-    async def begin_create(
-        self,
-        session: AsyncSession,
-        caller: Caller,
-        cluster: Cluster,
-        specs: Sequence[NodegroupSpec],
-        *,
-        parent_id: str,
-    ) -> list[Operation]:
-        """Begin to create node groups of a cluster that is being created."""
-        return await self._service.create_with_cluster(session, caller, cluster.id, specs, parent_id=parent_id)
-
-    async def begin_delete(
-        self, session: AsyncSession, caller: Caller, cluster_id: str, *, needs: Sequence[Needs], parent_id: str
-    ) -> list[Operation]:
-        """Begin to delete every node group of a cluster."""
-        return await self._service.delete_with_cluster(session, caller, cluster_id, needs=needs, parent_id=parent_id)
-
-
-class RegistryDirectory:
-    """Registries, as clusters ask for them."""
-
-    def __init__(self, database: Database, service: RegistryService) -> None:
-        self._database = database
-        self.retry = service.retry
-        self.begin_create = service.create_with_cluster
-
-    def parse(self, raw: Sequence[dict[str, Any]], *, region: str, account: str) -> list[RegistrySpec]:
-        """Check the registries of a cluster spec."""
-        specs = registries.parse(raw, region=region, account=account)
-        for index, spec in enumerate(specs):
-            registries_live.check_form(spec, f"/registries/{index}")
-        return specs
-
-    async def check(self, cloud: Cloud, specs: Sequence[RegistrySpec]) -> None:
-        """Ask AWS what can be known before anything begins; of names that Slipway has, the transaction says so."""
-        async with self._database.read() as session:
-            known = [await registry_rows.named(session, cloud.account.id, cloud.region, spec.name) for spec in specs]
-        for spec, existing in zip(specs, known, strict=True):
-            if existing is None:
-                await registries_live.check_new(cloud, spec)
-
-
-class ReleaseClusters:
-    """Clusters, as releases ask for them."""
-
-    async def get(self, session: AsyncSession, project_id: str, reference: str) -> ReleaseClusterView:
-        """Return a cluster of the project by id or name."""
-        return _release_view(await clusters.get(session, project_id, reference))
-
-    async def by_id(self, session: AsyncSession, cluster_id: str) -> ReleaseClusterView:
-        """Return a cluster by its id, also a deleted one."""
-        return _release_view(await clusters.by_id(session, cluster_id))
-
-    async def needs(self, session: AsyncSession, cluster: ReleaseClusterView) -> list[Needs]:
-        """Return what is at work on a cluster, its node groups and addons: the first two must be created first."""
-        rows = [cluster.id]
-        rows += [group.id for group in await nodegroup_rows.of_cluster(session, cluster.id)]
-        rows += [addon.id for addon in await clusters.addons_of(session, [cluster.id])]
-        return [
-            Needs(live.id, "success" if live.kind in ("cluster.create", "nodegroup.create") else "end")
-            for live in await operations.live_of_many(session, rows)
-        ]
-
-
-class ReleaseRegistries:
-    """Registries, as releases ask for them."""
-
-    def __init__(self, charts: RegistryCharts) -> None:
-        self._charts = charts
-        self.needs = charts.needs
-
-    async def get(self, session: AsyncSession, project_id: str, reference: str) -> RegistryView:
-        """Return a registry of the project by id or name."""
-        found = await self._charts.registry(session, project_id, reference)
-        return RegistryView(found.id, found.name, is_there=bool(found.observed_generation))
-
-    async def chart(self, registry_id: str, name: str, version: str | None, digest: str | None) -> RegistryChart:
-        """Return where a chart of a registry is; asks AWS, outside of any transaction."""
-        return RegistryChart(*await self._charts.locate(registry_id, name, version, digest))
-
-
-class ReleaseDirectory:
-    """Releases, as clusters ask for them."""
-
-    def __init__(self, releases: ClusterReleases) -> None:
-        self._releases = releases
-        self.begin_create = releases.begin_create
-        self.begin_delete = releases.begin_delete
-        self.retry = releases.retry
-
-    def parse(self, raw: Sequence[dict[str, Any]], cluster: str) -> list[Wanted]:
-        """Check the releases of a cluster spec."""
-        return parse_releases(raw, cluster)
-
-    async def check(self, project_id: str, wanted: Sequence[Wanted], cluster: ClusterSpec) -> None:
-        """Look at their charts before anything begins."""
-        await self._releases.check(project_id, wanted, str(cluster.version))
-
-
-class TagDirectory:
-    """The tags of every kind of resource, as webhooks ask for them."""
-
-    tables: Mapping[str, type[ResourceColumns]] = {
-        "cluster": Cluster,
-        "nodegroup": Nodegroup,
-        "addon": Addon,
-        "registry": Registry,
-        "release": Release,
-    }
-
-    async def of(self, session: AsyncSession, resource_type: str, resource_id: str) -> dict[str, str]:
-        """Return the tags of a resource, also of a deleted one."""
-        table = self.tables.get(resource_type)
-        row = await session.get(table, resource_id) if table else None
-        return row.tags if row else {}
-
-
-def _view(cluster: Cluster) -> ClusterView:
-    # What AWS has, except while it is being changed: nodes come after that.
-    spec = cluster.spec if cluster.phase in ("creating", "updating") else cluster.applied_spec
-    return ClusterView(
-        id=cluster.id,
-        name=cluster.name,
-        project_id=cluster.project_id,
-        account_id=cluster.account_id,
-        region=cluster.region,
-        phase=cluster.phase,
-        version=spec["version"],
-        ip_family=spec["network"]["ip_family"],
-        outputs=cluster.outputs,
-        facts=cluster.facts,
-    )
-
-
-def _release_view(cluster: Cluster) -> ReleaseClusterView:
-    return ReleaseClusterView(
-        id=cluster.id,
-        name=cluster.name,
-        project_id=cluster.project_id,
-        account_id=cluster.account_id,
-        region=cluster.region,
-        phase=cluster.phase,
-        version=cluster.spec["version"],
-        endpoint=cluster.outputs.get("endpoint") or "",
-        certificate_authority=cluster.outputs.get("certificate_authority") or "",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,11 +66,15 @@ class Services:
     registries: RegistryFeature
     releases: ReleaseFeature
     helm: Helm
-    charts: Charts
     vault: Vault
     outbox: Outbox
     webhooks: WebhookService
     reconcilers: Mapping[str, Reconciler]
+    open: contextlib.AsyncExitStack
+
+    async def aclose(self) -> None:
+        """Close what they keep open: charts, and connections to clusters."""
+        await self.open.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +84,7 @@ class _Releases:
     feature: ReleaseFeature
     directory: ReleaseDirectory
     helm: Helm
-    charts: Charts
+    open: contextlib.AsyncExitStack
     reconcilers: Mapping[str, Reconciler]
 
 
@@ -315,20 +102,24 @@ def _wire_releases(
     ledger.register("release", service)
     checks = ChartChecks(helm, charts, rules)
     places = Places(settings.helm_max_changes, settings.helm_max_per_cluster)
-    tools = Tools(database, clouds, of_clusters, service, helm, charts, places)
+    kubernetes = KubernetesClients()
+    tools = Tools(database, clouds, of_clusters, service, helm, kubernetes, charts, places)
     ensure = EnsureRelease(tools)
+    kept_open = contextlib.AsyncExitStack()
+    kept_open.push_async_callback(charts.aclose)
+    kept_open.push_async_callback(kubernetes.aclose)
     return _Releases(
         ReleaseFeature(
             service,
             ledger,
             of_clusters,
             checks,
-            ReleaseReader(clouds, helm, charts),
+            ReleaseReader(clouds, helm, kubernetes, charts),
             CredentialService(vault),
         ),
         ReleaseDirectory(ClusterReleases(database, service, of_clusters, checks)),
         helm,
-        charts,
+        kept_open,
         {
             "release.create": ensure,
             "release.update": ensure,
@@ -381,10 +172,10 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
         registries=RegistryFeature(registry_service, ledger, account_directory, clouds, ImageLists()),
         releases=releases.feature,
         helm=releases.helm,
-        charts=releases.charts,
         vault=vault,
         outbox=outbox,
         webhooks=WebhookService(vault, Rules.of(settings), outbox, database.notifier),
+        open=releases.open,
         reconcilers={
             GROUP_KIND: GroupReconciler(database),
             "cluster.create": CreateCluster(database, clouds),

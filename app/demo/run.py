@@ -214,7 +214,7 @@ def _say_what_next(stage: Stage, processes: Processes, env: dict[str, str]) -> N
     screen.commands(
         [
             f"{auth} {client.url}/clusters/{CLUSTER}",
-            f"{auth} {client.url}/nodegroups?cluster={CLUSTER}",
+            f"{auth} '{client.url}/nodegroups?cluster={CLUSTER}'",
             f"{auth} -N -H 'Accept: text/event-stream' {client.url}/operations/{operation}/events",
             f"{auth} {client.url}/webhooks/{stage.receiver.webhook_id}/deliveries",
             f"{auth} {client.url}/clusters/{CLUSTER}/kubeconfig",

@@ -38,7 +38,7 @@ class EnsureRelease(ReleaseReconciler):
         if phase == "Terminating":
             return _no_namespace(helm.NamespaceTerminating, name, "is being deleted")
         if wanted is True and phase is None:
-            await apply_namespace(kubernetes, name)
+            await apply_namespace(kubernetes, name, is_new=True)
         elif isinstance(wanted, dict):
             await apply_namespace(
                 kubernetes,
@@ -46,6 +46,7 @@ class EnsureRelease(ReleaseReconciler):
                 labels=wanted["labels"],
                 quota=wanted["quota"],
                 default_deny=wanted["network_policy"],
+                is_new=phase is None,
             )
         elif phase is None:
             return _no_namespace(helm.NamespaceNotFound, name, "is not there")

@@ -14,6 +14,7 @@ from app.gateways.helm.release import Release as HelmRelease
 from app.gateways.helm.release import Revision
 from app.gateways.helm.releases import Releases
 from app.gateways.kubernetes.client import Kubernetes
+from app.gateways.kubernetes.clients import KubernetesClients
 from app.gateways.kubernetes.diff import ObjectChange, diff
 from app.gateways.kubernetes.errors import KubernetesError, Unreachable
 from app.gateways.kubernetes.objects import ManifestError, parse_manifest
@@ -57,9 +58,10 @@ class Drift:
 class ReleaseReader:
     """Reads releases in their clusters; errors are those that callers see."""
 
-    def __init__(self, clouds: Clouds, helm: Helm, charts: Charts) -> None:
+    def __init__(self, clouds: Clouds, helm: Helm, kubernetes: KubernetesClients, charts: Charts) -> None:
         self._clouds = clouds
         self._helm = helm
+        self._kubernetes = kubernetes
         self._charts = charts
 
     async def get(self, release: Release, cluster: ClusterView, revision: int | None = None) -> HelmRelease:
@@ -164,7 +166,7 @@ class ReleaseReader:
                 connection = await connection_of(self._clouds, cluster)
                 if connection is None:
                     return known
-                async with Kubernetes(connection, request_seconds=GLANCE_SECONDS) as kubernetes:
+                async with self._kubernetes.of(connection, request_seconds=GLANCE_SECONDS) as kubernetes:
                     return await access(kubernetes, serving, release.namespace)
         except (KubernetesError, TimeoutError) as error:
             log.info("%s is shown as it was seen last: %s", release.id, error)
@@ -176,7 +178,7 @@ class ReleaseReader:
         if connection is None:
             raise ReleaseNotReadyError(f"Cluster {cluster.name!r} has no endpoint (yet).", cluster_id=cluster.id)
         try:
-            async with asyncio.timeout(READ_SECONDS), Kubernetes(connection) as kubernetes:
+            async with asyncio.timeout(READ_SECONDS), self._kubernetes.of(connection) as kubernetes:
                 yield Releases(self._helm, connection), kubernetes
         except TimeoutError as error:
             raise ClusterUnreachableError(f"Cluster {cluster.name!r} did not answer in time.") from error

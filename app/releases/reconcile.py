@@ -29,6 +29,7 @@ from app.gateways.helm.errors import HelmError
 from app.gateways.helm.releases import Releases
 from app.gateways.helm.repair import repair_pending
 from app.gateways.kubernetes.client import Kubernetes
+from app.gateways.kubernetes.clients import KubernetesClients
 from app.gateways.kubernetes.connection import Connection
 from app.gateways.kubernetes.errors import Forbidden, KubernetesError, Unauthorized
 from app.operations.transitions import Verb, settle, with_condition
@@ -62,6 +63,7 @@ class Tools:
     clusters: Clusters
     service: ReleaseService
     helm: Helm
+    kubernetes: KubernetesClients
     charts: Charts
     places: Places
 
@@ -169,9 +171,9 @@ class ReleaseReconciler(Reconciler):
 
     @asynccontextmanager
     async def kubernetes(self, work: Work) -> AsyncIterator[Kubernetes]:
-        """Open a client of the release's cluster."""
+        """Give the client of the release's cluster."""
         assert work.connection is not None  # noqa: S101 - `_begin` came first
-        async with Kubernetes(work.connection, request_seconds=CALL_SECONDS) as client:
+        async with self._tools.kubernetes.of(work.connection, request_seconds=CALL_SECONDS) as client:
             yield client
 
     def releases(self, work: Work) -> Releases:

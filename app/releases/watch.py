@@ -1,6 +1,7 @@
-"""Tells which objects of a release become ready while helm waits: helm itself only says when all of them are."""
+"""Tells which objects of a release become ready while helm waits, and why others do not: helm says it at the end."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
@@ -9,6 +10,7 @@ from app.gateways.helm.progress import Progress
 from app.gateways.helm.release import PENDING, Release
 from app.gateways.helm.repair import decode_record
 from app.gateways.kubernetes.client import Kubernetes
+from app.gateways.kubernetes.diagnosis import diagnose
 from app.gateways.kubernetes.errors import KubernetesError
 from app.gateways.kubernetes.objects import Json, ManifestError, Ref, mapping, metadata_of, parse_manifest, ref_of
 from app.gateways.kubernetes.resources import Resource, read_resources
@@ -16,6 +18,8 @@ from app.releases.activity import Tell
 
 WATCH_SECONDS = 1.5
 """How often what is not ready yet is looked at."""
+EXPLAIN_SECONDS = 6.0
+"""How long something may take before it is looked for why, down to the pods; and how often."""
 
 _SLOW = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job", "Pod", "PersistentVolumeClaim"})
 """What takes its time; the rest is ready as soon as it is there."""
@@ -79,6 +83,7 @@ class _Watch:
         """Look at what helm waits for until all of it is ready."""
         objects: Objects | None = None
         waiting: Objects | None = None
+        explain_at = time.monotonic() + EXPLAIN_SECONDS
         while waiting is None or waiting:
             await asyncio.sleep(WATCH_SECONDS)
             try:
@@ -86,9 +91,13 @@ class _Watch:
                     if pending := await self._records(PENDING):
                         objects = waiting = await self._objects(pending[-1])
                     continue
+                why = time.monotonic() >= explain_at
                 found = await read_resources(
-                    self._kubernetes, list(waiting.values()), namespace=self._namespace, with_pods=False
+                    self._kubernetes, list(waiting.values()), namespace=self._namespace, with_pods=why
                 )
+                if why:
+                    await self._explain(found)
+                    explain_at = time.monotonic() + EXPLAIN_SECONDS
             except (KubernetesError, HelmError):
                 continue  # helm says what is wrong, if it lasts
             still = {one.ref.within(self._namespace) for one in found if not one.readiness.ready}
@@ -100,6 +109,13 @@ class _Watch:
         """Tell what became ready since the last look."""
         for ref, item in objects.items():
             self._tell_ready(ref, item)
+
+    async def _explain(self, found: list[Resource]) -> None:
+        """Tell why the first of what is not ready is not, if anything in the cluster says so."""
+        cause = await diagnose(self._kubernetes, found, namespace=self._namespace)
+        if cause is not None and cause.hint:  # the rest is no more than "not ready yet"
+            culprit = cause.culprit
+            self._tell(Progress("waiting", culprit.kind, culprit.namespace, culprit.name, cause.cause.message))
 
     def _tell_of(self, resource: Resource, objects: Objects) -> None:
         ref, readiness = resource.ref.within(self._namespace), resource.readiness

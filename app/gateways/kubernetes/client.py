@@ -7,6 +7,7 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote
@@ -26,6 +27,8 @@ CONNECT_SECONDS = 5.0
 REQUEST_SECONDS = 20.0
 TOKEN_SECONDS = 600.0
 """How long a token is used; EKS takes one for 15 minutes."""
+KINDS_SECONDS = 1.0
+"""How long a kind that was not there is taken as missing."""
 RESPONSE_BYTES = 64 * 1024 * 1024
 FIELD_MANAGER = "slipway"
 PAGE = 500
@@ -37,20 +40,24 @@ class Kubernetes:
     """A cluster's API server. `async with`, or `aclose()`; belongs to one event loop.
 
     The kinds of a cluster are learned one API group version at a time, as they are met, and kept in memory: nothing
-    is written to disk, and a new CRD is found by the next object of this class.
+    is written to disk. One that is not among them is looked for again: a CRD may have come meanwhile.
+
+    Attributes:
+        connection: To the API server; who sets another one of the same server changes where new tokens come from.
     """
 
     def __init__(
-        self, connection: Connection, *, request_seconds: float = REQUEST_SECONDS, connections: int = 10
+        self, connection: Connection, *, request_seconds: float = REQUEST_SECONDS, connections: int = 20
     ) -> None:
-        self._connection = connection
+        self.connection = connection
         self._seconds = request_seconds
         self._connections = connections
         self._rest: Any = None
         self._opening = asyncio.Lock()
+        self._renewing = asyncio.Lock()
         self._token = ""
         self._token_until = 0.0
-        self._kinds: dict[str, Mapping[str, tuple[str, bool]]] = {}
+        self._kinds: dict[str, _Kinds] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -224,7 +231,7 @@ class Kubernetes:
             async with asyncio.timeout(self._seconds):
                 response = await rest.request(
                     method,
-                    self._connection.endpoint.rstrip("/") + path,
+                    self.connection.endpoint.rstrip("/") + path,
                     query_params=dict(query or {}),
                     headers=headers,
                     body=body,
@@ -245,34 +252,45 @@ class Kubernetes:
             if self._rest is None:
                 configuration = await asyncio.to_thread(_configuration, self._connections)
                 with contextlib.ExitStack() as stack:
-                    if self._connection.certificate_authority:
-                        configuration.ssl_ca_cert = stack.enter_context(_file(self._connection.certificate_authority))
+                    if self.connection.certificate_authority:
+                        configuration.ssl_ca_cert = stack.enter_context(_file(self.connection.certificate_authority))
                     from kubernetes_asyncio.client.rest import RESTClientObject
 
                     self._rest = RESTClientObject(configuration)
             return self._rest
 
     async def _bearer(self) -> str:
-        if time.monotonic() >= self._token_until:
-            self._token = await self._connection.token()
-            self._token_until = time.monotonic() + TOKEN_SECONDS
-        return self._token
+        async with self._renewing:
+            if time.monotonic() >= self._token_until:
+                self._token = await self.connection.token()
+                self._token_until = time.monotonic() + TOKEN_SECONDS
+            return self._token
 
     async def _kind(self, api_version: str, kind: str) -> tuple[str, bool]:
-        if api_version not in self._kinds:
+        known = self._kinds.get(api_version)
+        if known is None or (kind not in known.by_name and time.monotonic() > known.learned_at + KINDS_SECONDS):
             try:
                 answer = await self.request("GET", _root(api_version))
             except NotFound as error:
                 raise _no_kind(api_version, kind, error.call) from error
-            self._kinds[api_version] = {
+            found = {
                 str(entry.get("kind")): (str(entry.get("name")), bool(entry.get("namespaced")))
                 for entry in entries(answer.get("resources"))
                 if "/" not in str(entry.get("name"))
             }
+            known = self._kinds[api_version] = _Kinds(found, time.monotonic())
         try:
-            return self._kinds[api_version][kind]
+            return known.by_name[kind]
         except KeyError:
             raise _no_kind(api_version, kind, f"GET {_root(api_version)}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kinds:
+    """The kinds of one API group version: plural name and whether namespaced, by kind."""
+
+    by_name: Mapping[str, tuple[str, bool]]
+    learned_at: float
 
 
 def _no_kind(api_version: str, kind: str, call: str) -> KindNotAvailable:

@@ -52,6 +52,7 @@ async def apply_namespace(
     annotations: Mapping[str, str] | None = None,
     quota: Mapping[str, str] | None = None,
     default_deny: bool = False,
+    is_new: bool = False,
 ) -> None:
     """Make a namespace, or bring one into line; what others put on it stays, what we had put and don't want goes.
 
@@ -62,6 +63,7 @@ async def apply_namespace(
         annotations: Likewise.
         quota: Likewise.
         default_deny: Likewise.
+        is_new: Whether there was none, so that nothing in it has to go.
 
     Raises:
         Conflict: Another tool manages one of the labels.
@@ -71,6 +73,8 @@ async def apply_namespace(
     objects = namespace_objects(name, labels=labels, annotations=annotations, quota=quota, default_deny=default_deny)
     for item in objects:
         await kubernetes.apply(item)
+    if is_new:
+        return
     kinds = {item["kind"] for item in objects}
     for kind, api_version in (("ResourceQuota", "v1"), ("NetworkPolicy", "networking.k8s.io/v1")):
         if kind not in kinds:

@@ -1,5 +1,6 @@
 """A release over its life: install, read, upgrade, roll back, test, uninstall."""
 
+import asyncio
 from typing import Any
 
 from integration.releases.conftest import CLUSTER, MISSING, Helmed
@@ -196,6 +197,22 @@ async def test_a_failure_is_told_down_to_the_pod(slipway: Helmed) -> None:
     history = (await slipway.get(f"/releases/{release['id']}/history"))["items"]
     assert history[0]["status"] == "deployed"
     assert release["status"]["outputs"]["revision"] == history[0]["revision"]
+
+
+async def test_why_something_is_not_ready_is_told_before_the_time_is_over(slipway: Helmed) -> None:
+    operation = await slipway.change("POST", "/releases", slipway.body(values={"image": MISSING}, timeout_seconds=300))
+    told: list[str] = []
+    for _ in range(240):
+        events = (await slipway.get(f"/operations/{operation['id']}/events", limit=200))["items"]
+        data = [event["data"] for event in events if event["type"] == "release.progress"]
+        told = [one["status"] for one in data if (one["action"], one["kind"]) == ("waiting", "Pod")]
+        if told:
+            break
+        await asyncio.sleep(0.25)
+    assert told[0].startswith(("ErrImagePull: ", "ImagePullBackOff: "))
+    assert "web:missing" in told[0]
+    await slipway.client.post(f"/operations/{operation['id']}/cancel")
+    assert (await slipway.wait(operation))["status"] == "cancelled"
 
 
 async def test_a_failed_install_is_taken_away(slipway: Helmed, kubernetes: Kubernetes) -> None:

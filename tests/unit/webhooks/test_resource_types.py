@@ -4,9 +4,9 @@ from typing import get_args
 
 from app import models
 from app.db.base import ResourceColumns
+from app.directories import TagDirectory
 from app.webhooks.payloads import PHASE_TYPES, EventType
 from app.webhooks.schemas import ResourceType
-from app.wiring import TagDirectory
 
 TABLES = {
     table.__tablename__: table
