@@ -10,11 +10,14 @@ from app.gateways.helm import errors as helm
 from app.gateways.helm.release import Hook
 from app.gateways.helm.releases import Change
 from app.gateways.kubernetes.client import Kubernetes
+from app.gateways.kubernetes.diagnosis import Diagnosis, diagnose_removal
 from app.gateways.kubernetes.errors import KubernetesError
+from app.gateways.kubernetes.objects import Json
 from app.releases.activity import CancelledByCallerError, Telling, supervised
 from app.releases.models import Release
 from app.releases.observe import hook_cause
 from app.releases.reconcile import ReleaseReconciler, Work, masked
+from app.releases.records import objects_of, records
 
 FORCED_SECONDS = 30.0
 """How long a delete that may leave things behind waits for a cluster that does not answer."""
@@ -50,6 +53,7 @@ class DeleteRelease(ReleaseReconciler):
         await context.intend(running=True)
         release = work.release
         left = max(1.0, self.seconds_left(context, work))
+        objects = await _objects(kubernetes, release)  # once they are deleted helm forgets the release, gone or not
         change = Change(timeout_seconds=left, tell=Telling(context, work.mask))
         run = self.releases(work).uninstall(release.name, namespace=release.namespace, change=change)
         try:
@@ -60,7 +64,8 @@ class DeleteRelease(ReleaseReconciler):
             if isinstance(error, helm.Killed | helm.Cancelled) and self.seconds_left(context, work) > 0:
                 return Wait(1.0)  # what the killed one left is repaired first
             await self.repair(context, work, kubernetes)
-            return Fail(self.failure(work, error))
+            cause = await _what_stays(kubernetes, objects, release.namespace, error)
+            return Fail(masked(error.as_failure(resource=release.name, diagnosis=cause), work.mask))
         context.data |= {"running": False, "begun": False}
         return Done()
 
@@ -106,6 +111,26 @@ class TestRelease(ReleaseReconciler):
     async def settle_phase(self, session: AsyncSession, release: Release, operation: Operation, ending: Ending) -> None:
         """Note how the tests went."""
         release.facts = {**release.facts, **operation.data.get("facts", {})}
+
+
+async def _objects(kubernetes: Kubernetes, release: Release) -> list[Json]:
+    try:
+        known = await records(kubernetes, release.name, release.namespace)
+        return await objects_of(known[-1]) if known else []
+    except helm.HelmError:
+        return []
+
+
+async def _what_stays(
+    kubernetes: Kubernetes, objects: list[Json], namespace: str, error: helm.HelmError
+) -> Diagnosis | None:
+    """Return what is not gone in time, and for whom it waits; None if that is not known, or not the question."""
+    if not isinstance(error, helm.WaitTimeout):
+        return None
+    try:
+        return await diagnose_removal(kubernetes, objects, namespace=namespace)
+    except KubernetesError:
+        return None
 
 
 def _brief(test: Hook) -> dict[str, str | None]:

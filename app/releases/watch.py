@@ -2,19 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
 
 from app.gateways.helm.errors import HelmError
 from app.gateways.helm.progress import Progress
 from app.gateways.helm.release import PENDING, Release
-from app.gateways.helm.repair import decode_record
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.diagnosis import diagnose
 from app.gateways.kubernetes.errors import KubernetesError
-from app.gateways.kubernetes.objects import Json, ManifestError, Ref, mapping, metadata_of, parse_manifest, ref_of
+from app.gateways.kubernetes.objects import Json, Ref, ref_of
 from app.gateways.kubernetes.resources import Resource, read_resources
 from app.releases.activity import Tell
+from app.releases.records import label, objects_in, objects_of, records
 
 WATCH_SECONDS = 1.5
 """How often what is not ready yet is looked at."""
@@ -53,7 +52,7 @@ async def watched(
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-    watch.end(await _slow(release.manifest, namespace))
+    watch.end(_slow(await objects_in(release.manifest), namespace))
     return release
 
 
@@ -71,10 +70,10 @@ class _Watch:
     async def remember(self) -> None:
         """Read what is settled: as the last good revision has it, and the newest one, if that failed, too."""
         try:
-            records = await self._records(("deployed", "failed"))
-            good = [secret for secret in records if _label(secret, "status") == "deployed"]
+            known = await self._records("deployed", "failed")
+            good = [record for record in known if label(record, "status") == "deployed"]
             if good:
-                settled, newest = await self._objects(good[-1]), await self._objects(records[-1])
+                settled, newest = await self._objects(good[-1]), await self._objects(known[-1])
                 self._before = {ref: item for ref, item in settled.items() if newest.get(ref) == item}
         except (KubernetesError, HelmError):
             return  # then all are told of
@@ -88,7 +87,7 @@ class _Watch:
             await asyncio.sleep(WATCH_SECONDS)
             try:
                 if objects is None or waiting is None:
-                    if pending := await self._records(PENDING):
+                    if pending := await self._records(*PENDING):
                         objects = waiting = await self._objects(pending[-1])
                     continue
                 why = time.monotonic() >= explain_at
@@ -130,30 +129,12 @@ class _Watch:
         if ref in self._waited or self._before.get(ref) != item:
             self._tell(Progress("ready", ref.kind, ref.namespace, ref.name))
 
-    async def _records(self, status: Collection[str]) -> list[Json]:
-        """Return the Secrets of the revisions in one of some states, oldest first."""
-        labels = f"owner=helm,name={self._name},status in ({','.join(sorted(status))})"
-        secrets = await self._kubernetes.list("v1", "Secret", namespace=self._namespace, labels=labels)
-        return sorted(secrets, key=_revision)
+    async def _records(self, *status: str) -> list[Json]:
+        return await records(self._kubernetes, self._name, self._namespace, status=status)
 
-    async def _objects(self, secret: Json) -> Objects:
-        packed = str(mapping(secret.get("data")).get("release") or "")
-        record: dict[str, Any] = await asyncio.to_thread(decode_record, packed)
-        return await _slow(str(record.get("manifest") or ""), self._namespace)
+    async def _objects(self, record: Json) -> Objects:
+        return _slow(await objects_of(record), self._namespace)
 
 
-def _label(secret: Json, name: str) -> str:
-    return str(mapping(metadata_of(secret).get("labels")).get(name) or "")
-
-
-def _revision(secret: Json) -> int:
-    version = _label(secret, "version")
-    return int(version) if version.isdecimal() else 0
-
-
-async def _slow(manifest: str, namespace: str) -> Objects:
-    try:
-        objects = await asyncio.to_thread(parse_manifest, manifest)
-    except ManifestError:
-        return {}
+def _slow(objects: Iterable[Json], namespace: str) -> Objects:
     return {ref_of(item).within(namespace): item for item in objects if item.get("kind") in _SLOW}

@@ -188,7 +188,9 @@ class Releases:
         """
         change = change or Change()
         timeout = f"{max(1, round(change.timeout_seconds * 1000))}ms"
-        arguments = ["uninstall", name, f"--wait={_WAIT[change.wait]}", "--timeout", timeout, "--cascade", "foreground"]
+        # helm's watcher loses the race with deletions: it ends early ("still exists"), or not at all (helm #31766).
+        wait = _WAIT["hooks" if change.wait == "hooks" else "legacy"]
+        arguments = ["uninstall", name, f"--wait={wait}", "--timeout", timeout, "--cascade", "foreground"]
         try:
             await self._change(arguments, namespace, change)
         except ReleaseNotFound:

@@ -12,7 +12,7 @@ from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.hints import advise
 from app.gateways.kubernetes.objects import Json, Ref, condition, entries, mapping, metadata_of, number, ref_of, time_of
 from app.gateways.kubernetes.readiness import readiness_of
-from app.gateways.kubernetes.resources import Resource, not_ready, pods_of
+from app.gateways.kubernetes.resources import Resource, not_ready, pods_of, read_resources
 
 MOST_EVENTS = 2000
 
@@ -108,6 +108,26 @@ async def diagnose_job(kubernetes: Kubernetes, ref: Ref) -> Diagnosis | None:
     pods = [item] if ref.kind == "Pod" else await pods_of(kubernetes, item)
     resource = Resource(ref, readiness_of(item), item, tuple(pods))
     return await diagnose(kubernetes, [resource], namespace=ref.namespace)
+
+
+async def diagnose_removal(kubernetes: Kubernetes, objects: Sequence[Json], *, namespace: str) -> Diagnosis | None:
+    """Return which of some objects that are being deleted is still there, and for what it waits; None if none is.
+
+    Args:
+        kubernetes: The cluster.
+        objects: Of the manifest (`parse_manifest`).
+        namespace: Of the release, for those that name none.
+
+    Raises:
+        KubernetesError: As every call.
+    """
+    for resource in await read_resources(kubernetes, objects, namespace=namespace, with_pods=False):
+        metadata = metadata_of(resource.item or {})
+        if metadata.get("deletionTimestamp"):
+            waits = ", ".join(map(str, metadata.get("finalizers") or ()))
+            message = f"it is deleted but not gone{f'; its finalizers: {waits}' if waits else ''}"
+            return Diagnosis(resource.ref, resource.ref, "", "Terminating", message)
+    return None
 
 
 def root_cause(

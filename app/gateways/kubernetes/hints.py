@@ -272,6 +272,11 @@ _WORKLOADS = (
         "FailedGetResourceMetric", "FailedComputeMetricsReplicas", "FailedGetExternalMetric", "FailedGetPodsMetric",
     ),
     _rule(
+        "object_terminating",
+        "What its finalizers name must let it go: see that this controller runs, and what it logs.",
+        "Terminating",
+    ),
+    _rule(
         "rollout_stuck",
         "The new pods don't become ready within progressDeadlineSeconds: look at them.",
         "ProgressDeadlineExceeded",

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from integration.releases.conftest import CLUSTER, MISSING, Helmed
+from integration.releases.conftest import CLUSTER, MISSING, Helmed, app_chart
 from sqlalchemy import text
 
 from app.gateways.kubernetes.client import Kubernetes
@@ -221,6 +221,24 @@ async def test_a_failed_install_is_taken_away(slipway: Helmed, kubernetes: Kuber
     assert error["code"] == "image_not_found"
     assert (await slipway.release())["status"]["phase"] == "failed"
     assert await kubernetes.get(Ref("Deployment", slipway.namespace, "web", "apps/v1")) is None
+
+
+async def test_what_does_not_go_is_told_with_whom_it_waits_for(slipway: Helmed, kubernetes: Kubernetes) -> None:
+    held = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: held, finalizers: [example.com/hold]}\n"
+    slipway.source.publish(("demo", "0.1.0", app_chart(templates__held_yaml=held)))
+    release = await slipway.install(timeout_seconds=8)
+    error = await slipway.fail("DELETE", f"/releases/{release['id']}")
+    assert error["code"] == "object_terminating"
+    assert error["cause"] == {
+        "resource": "ConfigMap/held",
+        "type": "ConfigMap",
+        "message": "Terminating: it is deleted but not gone; its finalizers: example.com/hold",
+        "aws_code": None,
+    }
+    live = await kubernetes.get(Ref("ConfigMap", slipway.namespace, "held"))
+    assert live is not None
+    await kubernetes.replace({**live, "metadata": {**live["metadata"], "finalizers": []}})
+    await slipway.do("DELETE", f"/releases/{release['id']}")
 
 
 async def test_tests_that_fail(slipway: Helmed) -> None:

@@ -73,6 +73,7 @@ SEEN = [
     # workloads
     ("job_failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"),
     ("job_timeout", "DeadlineExceeded", "Job was active longer than specified deadline"),
+    ("object_terminating", "Terminating", "it is deleted but not gone; its finalizers: example.com/hold"),
     ("rollout_stuck", "ProgressDeadlineExceeded", 'ReplicaSet "web-1" has timed out progressing.'),
     ("load_balancer_pending", "FailedBuildModel", "couldn't auto-discover subnets: unable to resolve at least one subnet"),
     ("metrics_missing", "FailedGetResourceMetric", "failed to get cpu utilization: unable to get metrics for resource cpu"),
