@@ -119,10 +119,10 @@ class ReleaseReconciler(Reconciler):
             return Fail(Failure(error.code, error.message, hint="Give Slipway the key back, or PUT the values anew."))
         if context.operation.cancel_requested and context.phase != "recover":
             return await self.stop(context, work)
-        if context.phase == "begin":
-            return await self._begin(context, work)
+        if context.phase == "begin" and (ended := await self._begin(context, work)) is not None:
+            return ended
         if not self._tools.places.has_room(work.cluster.id):
-            return Wait(random.uniform(0.3, 0.9))  # noqa: S311
+            return Advance("helm") if context.phase == "begin" else Wait(random.uniform(0.3, 0.9))  # noqa: S311
         with self._tools.places.taken(work.cluster.id):
             async with self.kubernetes(work) as kubernetes:
                 try:
@@ -231,7 +231,8 @@ class ReleaseReconciler(Reconciler):
         await asyncio.sleep(PAUSE_SECONDS)  # an activity may
         return Advance("begin")
 
-    async def _begin(self, context: Context, work: Work) -> Outcome:
+    async def _begin(self, context: Context, work: Work) -> Outcome | None:
+        """Wait for the cluster and prepare it; return None once helm can work."""
         context.step("wait_for_cluster")
         if work.connection is None:
             failure = Failure("cluster_not_ready", f"Cluster {work.cluster.name!r} has no endpoint.")
@@ -248,7 +249,7 @@ class ReleaseReconciler(Reconciler):
                 NewEvent("release.cluster_reachable", f"Cluster {work.cluster.name!r} answers again.")
             )
             await self._set_reachable(work, "True", None)
-        return Fail(failure_or_none) if failure_or_none else Advance("helm")
+        return Fail(failure_or_none) if failure_or_none else None
 
     async def _load(self, context: Context) -> Work:
         async with self._tools.database.read() as session:

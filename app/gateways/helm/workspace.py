@@ -59,7 +59,6 @@ class Workspace:
             "HELM_DATA_HOME": str(self.folder / "data"),
             "KUBECONFIG": str(self.kubeconfig or self.folder / "no-kubeconfig"),
             "GOMAXPROCS": "2",
-            "GOGC": "50",
         }
 
 

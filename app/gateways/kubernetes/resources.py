@@ -1,6 +1,7 @@
 """The objects of a manifest as they are now: ready or not, and the pods of each."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -11,12 +12,21 @@ from app.gateways.kubernetes.objects import Json, Ref, entries, label_selector, 
 from app.gateways.kubernetes.readiness import Readiness, readiness_of
 
 T = TypeVar("T")
+_Group = tuple[str, str, str]
+"""API version, kind, namespace."""
 
 AT_ONCE = 10
 """Requests at once for one manifest."""
 MOST_PODS = 200
 """Pods of one workload that are looked at."""
 
+LISTED_FROM = 3
+"""From how many objects of one kind and namespace on they are listed, and not asked for one by one."""
+MOST_LISTED = 500
+"""Of a list; what it does not hold then is asked for by itself."""
+
+_LARGE = frozenset({"Secret", "ConfigMap"})
+"""Kinds whose lists hold what others keep there, megabytes of it."""
 _WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job"})
 
 
@@ -80,12 +90,29 @@ async def read_resources(
         KubernetesError: As every call.
     """
     turn = asyncio.Semaphore(AT_ONCE)
+    refs = [await _located(kubernetes, ref, namespace) for ref in dict.fromkeys(ref_of(item) for item in objects)]
+    kinds = Counter(_group(ref) for ref in refs if isinstance(ref, Ref))
 
-    async def read(ref: Ref) -> Resource:
+    async def several(kind: _Group) -> dict[Ref, Json]:
         async with turn:
-            return await _read(kubernetes, ref, namespace, with_pods)
+            found = await kubernetes.list(kind[0], kind[1], namespace=kind[2], limit=MOST_LISTED)
+        return {ref_of(item): item for item in found}
 
-    return await together(read(ref) for ref in dict.fromkeys(ref_of(item) for item in objects))
+    many = [kind for kind, count in kinds.items() if count >= LISTED_FROM and kind[2] and kind[1] not in _LARGE]
+    listed = dict(zip(many, await together(several(kind) for kind in many), strict=True))
+
+    async def read(ref: Ref | Resource) -> Resource:
+        if isinstance(ref, Resource):
+            return ref
+        async with turn:
+            known = listed.get(_group(ref))
+            if known is not None and (ref in known or len(known) < MOST_LISTED):
+                item = known.get(ref)
+            else:
+                item = await kubernetes.get(ref)
+            return await _with_pods(kubernetes, ref, item) if with_pods else _resource(ref, item)
+
+    return await together(read(ref) for ref in refs)
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -144,17 +171,28 @@ def not_ready(resources: Iterable[Resource]) -> list[Resource]:
     return [resource for resource in resources if not resource.readiness.ready]
 
 
-async def _read(kubernetes: Kubernetes, ref: Ref, namespace: str, with_pods: bool) -> Resource:
+def _group(ref: Ref) -> _Group:
+    return ref.api_version, ref.kind, ref.namespace
+
+
+async def _located(kubernetes: Kubernetes, ref: Ref, namespace: str) -> Ref | Resource:
+    """Return where an object is; one whose kind the cluster does not have is not there, and that is all of it."""
     try:
-        ref = ref.within(namespace) if await kubernetes.is_namespaced(ref) else ref
+        return ref.within(namespace) if await kubernetes.is_namespaced(ref) else ref
     except KindNotAvailable as error:
         return Resource(ref, Readiness(ready=False, reason="KindNotAvailable", message=error.message))
-    item = await kubernetes.get(ref)
+
+
+async def _with_pods(kubernetes: Kubernetes, ref: Ref, item: Json | None) -> Resource:
+    pods: list[dict[str, Any]] = []
+    if item is not None and ref.kind in _WORKLOADS:
+        pods = await pods_of(kubernetes, item)
+    elif item is not None and ref.kind == "Pod":
+        pods = [dict(item)]
+    return _resource(ref, item, pods)
+
+
+def _resource(ref: Ref, item: Json | None, pods: Sequence[Json] = ()) -> Resource:
     if item is not None and ref.kind == "Secret" and ref.api_version == "v1":
         item = {key: value for key, value in item.items() if key not in ("data", "stringData")}
-    pods: list[dict[str, Any]] = []
-    if with_pods and item is not None and ref.kind in _WORKLOADS:
-        pods = await pods_of(kubernetes, item)
-    elif with_pods and item is not None and ref.kind == "Pod":
-        pods = [item]
     return Resource(ref, readiness_of(item), item, tuple(pods))
