@@ -74,12 +74,14 @@ class Slipway:
     async def until(self, path: str, holds: Any) -> Json:
         """Return what a path answers once something holds for it."""
         deadline = time.monotonic() + WAIT_SECONDS
+        pause = 0.02
         while True:
             found = await self.get(path)
             if holds(found):
                 return found
             assert time.monotonic() < deadline, found
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(pause)
+            pause = min(0.2, pause * 1.2)  # asking costs the service, which works in this very process, its time
 
     async def do(self, method: str, path: str, body: Any = None) -> Json:
         """Make a change that must succeed; return its ended operation."""
@@ -120,7 +122,7 @@ class Slipway:
 async def running(url: str, cloud: LocalCloud, *, with_worker: bool = True) -> AsyncIterator[Slipway]:
     """Run the service; the environment must point at the local cloud (fixture `aws_environment`)."""
     settings = Settings(
-        database_url=url, admin_key=KEY, tick_seconds=0.05, poll_min_seconds=0.1, poll_max_seconds=0.3, drain_seconds=3
+        database_url=url, admin_key=KEY, tick_seconds=0.5, poll_min_seconds=0.1, poll_max_seconds=0.3, drain_seconds=3
     )
     app = create_app(settings, with_worker=with_worker)
     headers = {"Authorization": f"Bearer {KEY}"}
