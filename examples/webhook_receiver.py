@@ -20,7 +20,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 LARGEST = 1024 * 1024
 
 secrets: list[str] = []
-seen: set[str] = set()
+seen: set[tuple[str, str]] = set()
 lock = threading.Lock()
 
 
@@ -31,15 +31,18 @@ class Receiver(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_POST(self) -> None:
-        """Verify, then act once for each `webhook-id`: the same event may come more than once."""
+        """Verify, then act once for each `webhook-id`: the same event may come more than once.
+
+        A request's callback and a registered webhook are told of the same event: here each has a path of its own.
+        """
         length = int(self.headers.get("content-length", "0"))
         body = self.rfile.read(min(length, LARGEST))
         payload = verified(body, dict(self.headers.items()))
         event = self.headers.get("webhook-id", "")
         with lock:
-            repeated = event in seen
+            repeated = (self.path, event) in seen
             if payload is not None:
-                seen.add(event)
+                seen.add((self.path, event))
             say({"path": self.path, **told(payload, event, repeated=repeated)})
         self.send_response(401 if payload is None else 204)
         self.send_header("Content-Length", "0")

@@ -56,7 +56,7 @@ class Kubernetes:
         self._opening = asyncio.Lock()
         self._renewing = asyncio.Lock()
         self._token = ""
-        self._token_until = 0.0
+        self._token_made_at = 0.0
         self._kinds: dict[str, _Kinds] = {}
 
     async def __aenter__(self) -> Self:
@@ -210,22 +210,23 @@ class Kubernetes:
             Unreachable: No answer, not in time, or 429 or 5xx.
             KubernetesError: The subclass for another answer that isn't 2xx.
         """
+        token = await self._bearer()
         try:
-            return await self._send(method, path, query, body, content_type)
+            return await self._send(method, path, query, body, content_type, token)
         except Unauthorized:
-            if time.monotonic() > self._token_until - TOKEN_SECONDS + 1:
-                self._token_until = 0.0
-                return await self._send(method, path, query, body, content_type)
-            raise
+            newer = await self._bearer(refused=token)
+            if newer == token:
+                raise
+            return await self._send(method, path, query, body, content_type, newer)
 
     async def _send(
-        self, method: Method, path: str, query: Mapping[str, str] | None, body: Any, content_type: str
+        self, method: Method, path: str, query: Mapping[str, str] | None, body: Any, content_type: str, token: str
     ) -> dict[str, Any]:
         import aiohttp
 
         call = f"{method} {path}"
         rest = await self._client()
-        headers = {"Authorization": f"Bearer {await self._bearer()}", "Content-Type": content_type}
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": content_type}
         headers["Accept"] = "application/json"
         try:
             async with asyncio.timeout(self._seconds):
@@ -259,11 +260,13 @@ class Kubernetes:
                     self._rest = RESTClientObject(configuration)
             return self._rest
 
-    async def _bearer(self) -> str:
+    async def _bearer(self, *, refused: str = "") -> str:
+        """Return a token; another one than the refused, unless that was made just now: another would be as good."""
         async with self._renewing:
-            if time.monotonic() >= self._token_until:
+            age = time.monotonic() - self._token_made_at
+            if not self._token or age >= TOKEN_SECONDS or (self._token == refused and age > 1):
                 self._token = await self.connection.token()
-                self._token_until = time.monotonic() + TOKEN_SECONDS
+                self._token_made_at = time.monotonic()
             return self._token
 
     async def _kind(self, api_version: str, kind: str) -> tuple[str, bool]:
