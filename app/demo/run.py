@@ -36,14 +36,14 @@ POLL_SECONDS = "0.2"
 """How often Slipway asks CloudFormation here; its default of 2 s is for stacks that take minutes."""
 
 DELAYS: tuple[tuple[str, str, float], ...] = (
-    ("create", "AWS::EKS::Cluster", 2.5),
-    ("create", "AWS::EKS::Nodegroup", 1.5),
-    ("create", "AWS::EKS::Addon", 0.8),
+    ("create", "AWS::EKS::Cluster", 2.0),
+    ("create", "AWS::EKS::Nodegroup", 1.0),
+    ("create", "AWS::EKS::Addon", 0.5),
     ("create", "AWS::IAM::Role", 0.3),
-    ("update", "AWS::EKS::Nodegroup", 1.0),
-    ("delete", "AWS::EKS::Cluster", 1.0),
-    ("delete", "AWS::EKS::Nodegroup", 1.0),
-    ("delete", "AWS::EKS::Addon", 0.5),
+    ("update", "AWS::EKS::Nodegroup", 0.6),
+    ("delete", "AWS::EKS::Cluster", 0.6),
+    ("delete", "AWS::EKS::Nodegroup", 0.6),
+    ("delete", "AWS::EKS::Addon", 0.4),
     ("create", "AWS::ECR::Repository", 0.4),
 )
 """Operation, type and seconds: long enough to be seen."""
