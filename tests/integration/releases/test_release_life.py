@@ -226,7 +226,7 @@ async def test_a_failed_install_is_taken_away(slipway: Helmed, kubernetes: Kuber
 async def test_what_does_not_go_is_told_with_whom_it_waits_for(slipway: Helmed, kubernetes: Kubernetes) -> None:
     held = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: held, finalizers: [example.com/hold]}\n"
     slipway.source.publish(("demo", "0.1.0", app_chart(templates__held_yaml=held)))
-    release = await slipway.install(timeout_seconds=8)
+    release = await slipway.install(timeout_seconds=15)  # the delete has as long
     error = await slipway.fail("DELETE", f"/releases/{release['id']}")
     assert error["code"] == "object_terminating"
     assert error["cause"] == {
