@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.gateways.helm.records import decode_record
 from app.gateways.helm.release import PENDING
-from app.gateways.helm.repair import DESCRIPTION, decode_record
+from app.gateways.helm.repair import DESCRIPTION
 from app.gateways.kubernetes.client import Kubernetes
 
 Record = dict[str, Any]
@@ -31,7 +32,7 @@ async def histories(cluster: Kubernetes, namespace: str) -> dict[str, list[Recor
     """Return helm's records by release, oldest first."""
     found: dict[str, list[Record]] = {}
     for secret in await cluster.list("v1", "Secret", namespace=namespace, labels="owner=helm"):
-        record = decode_record(secret["data"]["release"])
+        record = decode_record(secret)
         found.setdefault(record["name"], []).append(record)
     return {name: sorted(records, key=lambda record: int(record["version"])) for name, records in found.items()}
 

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.contract import Cancelled, Context, Done, Ending, Fail, NewEvent, Outcome, Wait
 from app.engine.models import Operation
 from app.gateways.helm import errors as helm
+from app.gateways.helm.records import objects_of, records
 from app.gateways.helm.release import Hook
 from app.gateways.helm.releases import Change
 from app.gateways.kubernetes.client import Kubernetes
@@ -17,7 +18,6 @@ from app.releases.activity import CancelledByCallerError, Telling, supervised
 from app.releases.models import Release
 from app.releases.observe import hook_cause
 from app.releases.reconcile import ReleaseReconciler, Work, masked
-from app.releases.records import objects_of, records
 
 FORCED_SECONDS = 30.0
 """How long a delete that may leave things behind waits for a cluster that does not answer."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from app.gateways.helm.errors import HelmError
 from app.gateways.helm.progress import Progress
+from app.gateways.helm.records import label, objects_in, objects_of, records
 from app.gateways.helm.release import PENDING, Release
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.diagnosis import diagnose
@@ -13,7 +14,6 @@ from app.gateways.kubernetes.errors import KubernetesError
 from app.gateways.kubernetes.objects import Json, Ref, ref_of
 from app.gateways.kubernetes.resources import Resource, read_resources
 from app.releases.activity import Tell
-from app.releases.records import label, objects_in, objects_of, records
 
 WATCH_SECONDS = 1.5
 """How often what is not ready yet is looked at."""

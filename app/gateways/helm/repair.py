@@ -6,24 +6,19 @@ under its resourceVersion. No object of the release is touched: the next upgrade
 line.
 """
 
-import base64
-import binascii
-import json
 import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.gateways.helm.errors import HelmError, ReleaseInProgress
+from app.gateways.helm.errors import ReleaseInProgress
+from app.gateways.helm.records import decode_record, encode_record, records
 from app.gateways.helm.release import PENDING
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.errors import Conflict
 from app.gateways.kubernetes.objects import mapping, metadata_of
 
 DESCRIPTION = "The helm process was killed; marked as failed by Slipway."
-RECORD_BYTES = 64 * 1024 * 1024
-"""Most bytes of an unpacked record; Kubernetes keeps at most 1 MiB of it packed."""
 _TYPE = "helm.sh/release.v1"
 
 
@@ -41,7 +36,7 @@ class Repaired:
 
 
 async def repair_pending(kubernetes: Kubernetes, name: str, *, namespace: str) -> list[Repaired]:
-    """Mark the pending revisions of a release as failed; return them, none if there were none.
+    """Mark the pending revisions of a release as failed; return them, oldest first; none if there were none.
 
     The caller must hold the lock of the release, and know that no helm works on it: its own processes are dead when
     `Releases.*` returned or was cancelled, those of a killed Slipway die with it (PDEATHSIG), and a helm that a person
@@ -57,50 +52,19 @@ async def repair_pending(kubernetes: Kubernetes, name: str, *, namespace: str) -
         HelmError: A record can't be read.
         KubernetesError: As every call.
     """
-    labels = f"owner=helm,name={name},status in ({','.join(sorted(PENDING))})"
     found = []
-    for record in await kubernetes.list("v1", "Secret", namespace=namespace, labels=labels):
+    for record in await records(kubernetes, name, namespace, status=PENDING):
         if record.get("type") != _TYPE:
             continue
         try:
             found.append(await _fail(kubernetes, record))
         except Conflict as error:
             raise ReleaseInProgress(f"the record of {name} was changed meanwhile") from error
-    return sorted(found, key=lambda repaired: repaired.revision)
-
-
-def decode_record(data: str) -> dict[str, Any]:
-    """Return a release's record from the `release` of its Secret's data.
-
-    Args:
-        data: As the API has it: base64 of base64 of gzip of JSON.
-
-    Raises:
-        HelmError: It can't be read.
-    """
-    try:
-        packed = base64.b64decode(base64.b64decode(data, validate=True), validate=True)
-        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        text = unpacker.decompress(packed, RECORD_BYTES)
-        if unpacker.unconsumed_tail:
-            raise HelmError(f"the release's record has more than {RECORD_BYTES} bytes")
-        record = json.loads(text)
-    except (binascii.Error, zlib.error, ValueError, RecursionError) as error:
-        raise HelmError(f"the release's record can't be read: {error}") from error
-    if not isinstance(record, dict):
-        raise HelmError("the release's record is no map")
-    return record
-
-
-def encode_record(record: Mapping[str, Any]) -> str:
-    """Return a record as `decode_record` takes it."""
-    packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
-    packed = packer.compress(json.dumps(record, separators=(",", ":")).encode()) + packer.flush()
-    return base64.b64encode(base64.b64encode(packed)).decode()
+    return found
 
 
 async def _fail(kubernetes: Kubernetes, secret: Mapping[str, Any]) -> Repaired:
-    record = decode_record(str(mapping(secret.get("data")).get("release") or ""))
+    record = decode_record(secret)
     info = dict(mapping(record.get("info")))
     repaired = Repaired(revision=int(record.get("version") or 0), was=str(info.get("status")))
     info |= {"status": "failed", "description": DESCRIPTION}
