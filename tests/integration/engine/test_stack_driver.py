@@ -379,6 +379,10 @@ async def test_an_update_is_taken_back_before_it_begins(site: Site) -> None:
     run = site.run()
     assert await run.look(lambda driver: driver.cancel_update(site.name)) is None
     template = site.template(days=30)
+    # A look that is lost is looked again, and would execute a change set that was computed meanwhile.
+    site.cloud.rules(
+        [{"api": "cloudformation:ExecuteChangeSet", "status": 400, "code": "OperationInProgressException"}]
+    )
     await run.look(lambda driver: driver.ensure(template))
     outcome = await run.until_settled(lambda driver: driver.cancel_update(site.name))
     assert isinstance(outcome, Cancelled)
