@@ -95,7 +95,7 @@ class PostgresServer:
         if self.user:
             os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
         self.bin = self._binaries()
-        self.port = _free_port()
+        self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
         self._names = itertools.count()
 
@@ -125,29 +125,31 @@ class PostgresServer:
         data = self.folder / "data"
         arguments = ["-D", str(data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
         subprocess.run([self.bin / "initdb", *arguments], check=True, capture_output=True, **self._spawn_options())
-        parameters = [f"--{name}={value}" for name, value in (_PARAMETERS | {"port": self.port}).items()]
-        with (self.folder / "log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [self.bin / "postgres", "-D", data, *parameters],
-                stdout=log,
-                stderr=log,
-                preexec_fn=_die_with_parent,
-                **self._spawn_options(),
-            )
-        self._wait_until_ready()
-
-    def _wait_until_ready(self) -> None:
-        assert self.process is not None
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                psycopg.connect(self.url("postgres"), connect_timeout=2).close()
-            except psycopg.OperationalError as error:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError((self.folder / "log").read_text()) from error
-                time.sleep(0.05)
-            else:
+        for _ in range(3):  # somebody else may take the port before PostgreSQL does
+            self.port = _free_port()
+            parameters = [f"--{name}={value}" for name, value in (_PARAMETERS | {"port": self.port}).items()]
+            with (self.folder / "log").open("wb") as log:
+                self.process = subprocess.Popen(
+                    [self.bin / "postgres", "-D", data, *parameters],
+                    stdout=log,
+                    stderr=log,
+                    preexec_fn=_die_with_parent,
+                    **self._spawn_options(),
+                )
+            if self._is_ready(self.process):
                 return
+        raise RuntimeError((self.folder / "log").read_text())
+
+    def _is_ready(self, process: subprocess.Popen[bytes]) -> bool:
+        """Wait until it answers; False if it ended."""
+        deadline = time.monotonic() + START_SECONDS
+        while process.poll() is None:
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+            with contextlib.suppress(psycopg.OperationalError):
+                psycopg.connect(self.url("postgres"), connect_timeout=2).close()
+                return True
+            time.sleep(0.05)
+        return False
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:

@@ -88,7 +88,7 @@ class Cloud:
         """DescribeStacks of one."""
         return self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
 
-    def wait(self, stack: str, status: str = "", seconds: float = 15) -> dict[str, Any]:
+    def wait(self, stack: str, status: str = "", seconds: float = 90) -> dict[str, Any]:
         """Waits until nothing goes on any more (or for a status), and checks how it ended if a status is given."""
         end = time.monotonic() + seconds
         while True:

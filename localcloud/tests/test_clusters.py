@@ -33,10 +33,13 @@ def house(process: Cloud, base: dict[str, str]) -> Iterator[str]:
 
 def test_a_cluster_is_active_when_its_stack_is_complete(cloud: Cloud, base: dict[str, str]) -> None:
     """Fn::GetAtt has the real endpoint and a certificate authority: the cluster was waited for."""
-    cloud.rules({"type": "AWS::EKS::*", "op": "create", "delay": 0.2})
-    stack = cloud.create(cluster(base, "active"))
     eks = cloud.client("eks")
+    cloud.rules({"type": "AWS::EKS::*", "op": "create", "delay": 600})
+    stack = cloud.create(cluster(base, "active"))
     assert eks.describe_cluster(name="active")["cluster"]["status"] == "CREATING"
+    cloud.delete(stack)
+    cloud.rules()
+    stack = cloud.create(cluster(base, "active"))
     cloud.wait(stack, "CREATE_COMPLETE")
     found = eks.describe_cluster(name="active")["cluster"]
     got = {o["OutputKey"]: o["OutputValue"] for o in cloud.stack(stack)["Outputs"]}
@@ -134,10 +137,12 @@ def test_upgrades_go_one_minor_version_at_a_time(cloud: Cloud, base: dict[str, s
     cloud.update(owner, cluster(base, "up", Version="1.35"))
     cloud.wait(owner, "UPDATE_ROLLBACK_COMPLETE")
     assert "Unsupported Kubernetes minor version update from 1.33 to 1.35" in cloud.reasons(owner)[0]
-    cloud.rules({"op": "update", "type": "AWS::EKS::*", "delay": 0.2})
+    cloud.rules({"op": "update", "type": "AWS::EKS::*", "delay": 1})
     cloud.update(owner, cluster(base, "up", Version="1.34"))
     eks = cloud.client("eks")
-    assert eks.describe_cluster(name="up")["cluster"]["status"] == "UPDATING"
+    seen = eks.describe_cluster(name="up")["cluster"]["status"]
+    # An update that ended before the look is no failure.
+    assert seen == "UPDATING" or cloud.stack(owner)["StackStatus"] != "UPDATE_IN_PROGRESS"
     cloud.wait(owner, "UPDATE_COMPLETE")
     found = eks.describe_cluster(name="up")["cluster"]
     assert (found["version"], found["status"]) == ("1.34", "ACTIVE")

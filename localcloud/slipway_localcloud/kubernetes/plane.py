@@ -25,7 +25,7 @@ from .certificates import Authority, KeyPair, signing_keys
 from .children import Child, free_port, give_back
 
 _READY_WITHIN = 120.0  # seconds; 3 to 4 on an idle machine
-_LAST_REQUESTS = 5.0  # seconds that an API server has to end its requests after an upgrade
+_LAST_REQUESTS = 60.0  # seconds that an API server has at most to end its requests after an upgrade
 _Result = TypeVar("_Result")
 
 

@@ -15,7 +15,7 @@ from ..kubernetes.planes import PLANES
 from .registry import Attributes, Properties, Work
 
 # How long an addon may be without a node before its stack gives up (AWS: about twenty minutes).
-ADDON_PATIENCE = 10.0
+ADDON_PATIENCE = 30.0
 
 
 def tag_map(tags: Any) -> dict[str, str]:

@@ -49,7 +49,7 @@ class Kube:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.endpoint + path, data, sent, method=method)
         try:
-            with urllib.request.urlopen(request, context=self._context, timeout=60) as response:
+            with urllib.request.urlopen(request, context=self._context, timeout=180) as response:
                 return response.status, json.loads(response.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")
@@ -66,11 +66,14 @@ class Kube:
         assert status in (201, 409), made
         return made
 
-    def until(self, path: str, good: Callable[[Json], Any], seconds: float = 30) -> Json:
-        """Asks until the document is good."""
+    def until(self, path: str, good: Callable[[Json], Any], seconds: float = 240) -> Json:
+        """Asks until the document is good: a busy machine needs a minute for a control plane."""
         end = time.monotonic() + seconds
         while True:
-            status, found = self.call("GET", path)
+            try:
+                status, found = self.call("GET", path)
+            except OSError as error:
+                status, found = 0, {"error": repr(error)}
             if status == 200 and good(found):
                 return found
             assert time.monotonic() < end, (path, found)
@@ -83,10 +86,10 @@ class Kube:
             "items"
         ]
 
-    def pods(self, namespace: str, app: str, good: Callable[[list[Json]], Any], seconds: float = 30) -> list[Json]:
+    def pods(self, namespace: str, app: str, good: Callable[[list[Json]], Any]) -> list[Json]:
         """The pods with the label `app`, once the list is good."""
         path = f"/api/v1/namespaces/{namespace}/pods?labelSelector=app%3D{app}"
-        return self.until(path, lambda d: good(d["items"]), seconds)["items"]
+        return self.until(path, lambda d: good(d["items"]))["items"]
 
     def events(self, namespace: str, name: str, *wanted: str) -> list[tuple[str, str]]:
         """Reason and message of what happened to an object, once these are among them: they come after its status."""
@@ -101,6 +104,12 @@ class Kube:
 def ready(thing: Json) -> bool:
     """Whether a node or pod has the condition Ready."""
     return any(c["type"] == "Ready" and c["status"] == "True" for c in thing["status"].get("conditions", []))
+
+
+def unschedulable(pod: Json) -> str:
+    """Why no node takes a pod; "" if one does, or the scheduler has not looked yet."""
+    conditions = pod["status"].get("conditions", [])
+    return next((c.get("message", "") for c in conditions if c.get("reason") == "Unschedulable"), "")
 
 
 def container(image: str, name: str = "main") -> Json:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ class Running:
         """Ends it, and waits until none of its control planes is left."""
         pids = [pid for plane in self.cloud.control("GET", "kubernetes")[1].values() for pid in plane.values()]
         self.process.send_signal(how)
-        assert self.process.wait(10) == (0 if how == signal.SIGTERM else -how)
+        assert self.process.wait(60) == (0 if how == signal.SIGTERM else -how)
         gone(pids)
 
 
@@ -83,10 +84,15 @@ def alive(pids: Iterable[int]) -> list[int]:
 
 def gone(pids: Iterable[int]) -> None:
     """Waits until none of them runs."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 90
     while left := alive(pids):
         assert time.monotonic() < end, f"still there: {left}"
         time.sleep(0.05)
+
+
+def is_untainted(node: dict[str, Any]) -> bool:
+    """Whether pods may come to a node: the controller manager takes `not-ready` away after it is Ready."""
+    return "taints" not in node["spec"]
 
 
 @pytest.fixture(scope="session")
@@ -102,5 +108,5 @@ def running(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def kube(running: Running) -> Kube:
     """A cluster with two nodes, which tests share: they keep to names of their own."""
     made = running.cluster("shared", "1.35", workers=2)
-    made.nodes(2)
+    made.nodes(2, is_untainted)
     return made

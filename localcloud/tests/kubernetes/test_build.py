@@ -17,7 +17,7 @@ case "$1" in
 env) echo go1.26.9 ;;
 list) if [ "$2" = -m ]; then echo {module}; else echo one; echo two; fi ;;
 build)
-  sleep 0.2
+  while [ -e {hold} ]; do sleep 0.02; done
   {fail}
   while [ "$1" != -o ]; do shift; done
   shift; out=$1; shift
@@ -29,7 +29,10 @@ esac
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A `go` on PATH, an empty cache, and the file in which the script notes how it was called."""
+    """A `go` on PATH, an empty cache, and the file in which the script notes how it was called.
+
+    It compiles for as long as there is a file `hold` beside.
+    """
     for name in ("node/fast", "node/heartbeat-with-lease", "pod/fast"):
         folder = tmp_path / "module" / "kustomize" / "stage" / name
         folder.mkdir(parents=True)
@@ -46,7 +49,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write_go(folder: Path, fail: str = ":") -> None:
     """Writes the script."""
     go = folder / "bin" / "go"
-    go.write_text(_GO.format(log=folder / "log", module=folder / "module", fail=fail))
+    go.write_text(_GO.format(log=folder / "log", hold=folder / "hold", module=folder / "module", fail=fail))
     go.chmod(0o755)
 
 
@@ -80,11 +83,18 @@ def test_a_build_is_found_again(log: Path) -> None:
 def test_two_builds_at_once_compile_once(log: Path) -> None:
     """In two processes, as two `make` do it; the second tells how far the first is."""
     process = multiprocessing.get_context("fork").Process(target=build.build, args=(lambda line: None,))
+    hold = log.with_name("hold")
+    hold.touch()
     process.start()
     until_running()
     lines: list[str] = []
-    assert build.build(lines.append).missing() == []
-    process.join(20)
+
+    def say(line: str) -> None:
+        lines.append(line)
+        hold.unlink(missing_ok=True)
+
+    assert build.build(say).missing() == []
+    process.join(60)
     assert process.exitcode == 0
     assert compiled(log) == len(binaries.MODULES)
     assert lines and all(line.startswith("waiting for another build: ") for line in lines)
@@ -104,11 +114,14 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(log: Path, tmp_path: Pat
 def test_a_killed_build_does_not_stand_in_the_way(log: Path) -> None:
     """Its lock ends with it, and its files are taken away."""
     process = multiprocessing.get_context("fork").Process(target=build.build, args=(lambda line: None,))
+    hold = log.with_name("hold")
+    hold.touch()
     process.start()
     until_running()
     process.kill()
     process.join()
     until_running(expected=False)  # a child that it was just starting has the lock's file until it executes
+    hold.unlink()
     assert build.build(lambda line: None).missing() == []
     assert not list(binaries.cache_root().glob(".building-*"))
 

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -296,8 +295,14 @@ async def test_values_that_break_a_subcharts_schema(helm: Helm, tmp_path: Path) 
     ],
 )
 async def test_templates_that_fail(
-    helm: Helm, tmp_path: Path, template: str, error: type[errors.HelmError], words: str
+    helm: Helm,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    template: str,
+    error: type[errors.HelmError],
+    words: str,
 ) -> None:
+    monkeypatch.setattr(client, "RENDER_SECONDS", 300.0)  # memory must run out before the time, on any machine
     with pytest.raises(error, match=words) as caught:
         await render(helm, chart_at(tmp_path, chart_of(templates__x_yaml=template)))
     assert len(str(caught.value)) < 2100
@@ -328,11 +333,9 @@ async def test_secrets_are_on_no_command_line(helm: Helm, tmp_path: Path) -> Non
     task = asyncio.create_task(render(helm, chart, {"password": "hunter2"}))
     commands = await _until_started(str(tmp_path))
     assert not any("hunter2" in command for command in commands)
-    began = time.monotonic()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - began < 8
     assert not _commands(str(tmp_path))
     assert not _left(tmp_path)
 
