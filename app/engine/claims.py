@@ -284,8 +284,13 @@ async def lock_results(session: AsyncSession, operation_ids: Collection[str]) ->
         col(OperationDependency.depends_on_id).in_(operation_ids)
     )
     own = col(Operation.id)
-    touched = or_(own.in_(operation_ids), own.in_(parents), own.in_(dependents))
-    await session.execute(select(own).where(touched).order_by(own).with_for_update())
+    await lock(session, or_(own.in_(operation_ids), own.in_(parents), own.in_(dependents)))
+
+
+async def lock(session: AsyncSession, which: ColumnElement[bool]) -> None:
+    """Lock operations in the order of ids, as everybody does who changes several in one transaction."""
+    own = col(Operation.id)
+    await session.execute(select(own).where(which).order_by(own).with_for_update())
 
 
 async def order_events(session: AsyncSession) -> None:

@@ -200,6 +200,7 @@ class Ledger:
         if not self._is_cancellable(operation) or (operation.kind == GROUP_KIND and not stopped):
             raise NotCancellableError(f"{operation.kind} cannot be stopped.", operation_id=operation.id)
         ids = [operation.id, *(child.id for child in stopped)]
+        await claims.lock(session, col(Operation.id).in_(ids))
         live = col(Operation.status).in_(LIVE)  # one that has just ended stays as it is
         await session.execute(update(Operation).where(col(Operation.id).in_(ids), live).values(cancel_requested=True))
         if callback_url is not None:

@@ -5,6 +5,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -20,7 +21,7 @@ from app.main import create_app
 
 KEY = "running-admin-key"
 REGION = "us-west-2"
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 180.0
 TERMINAL = ("succeeded", "failed", "cancelled")
 WORKERS = {"name": "workers", "scaling": {"min": 1, "max": 3, "desired": 1}}
 
@@ -109,7 +110,7 @@ class Slipway:
     async def leftovers(self) -> dict[str, list[str]]:
         """Return the ids of all that is in the account."""
         async with httpx.AsyncClient() as client:
-            return dict((await client.get(f"{self.cloud.endpoint}/_localcloud/leftovers", timeout=10)).json())
+            return dict((await client.get(f"{self.cloud.endpoint}/_localcloud/leftovers", timeout=60)).json())
 
     async def cluster(self, name: str, *groups: Json, **spec: Any) -> Json:
         """Create a cluster, with node groups if there are any, and return it once it is there."""
@@ -133,6 +134,11 @@ async def running(url: str, cloud: LocalCloud, *, with_worker: bool = True) -> A
         httpx.AsyncClient(transport=transport, base_url="http://slipway.test", headers=headers, timeout=30) as client,
     ):
         yield Slipway(app, client, cloud, clients)
+
+
+def moment(shown: str) -> datetime:
+    """Return a time of an answer: as text, one without a fraction of a second sorts behind one with."""
+    return datetime.fromisoformat(shown)
 
 
 def pointers(problem: Json) -> list[str]:

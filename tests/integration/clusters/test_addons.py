@@ -1,8 +1,9 @@
 """Addons: they wait for a node, tolerate what they must, and are changed with the cluster's spec."""
 
+from datetime import datetime
 from typing import Any
 
-from integration.running import REGION, WORKERS, Slipway
+from integration.running import REGION, WORKERS, Slipway, moment
 
 NETWORK = {"zones": 2, "nat": "none"}
 TAINT = {"key": "dedicated", "value": "gpu", "effect": "NO_SCHEDULE"}
@@ -70,12 +71,12 @@ async def test_addons_are_changed_with_the_spec(slipway: Slipway) -> None:
     # In order: node groups, addons, the cluster itself; and its name can be used again.
     before = await slipway.get(f"/clusters/{slipway.name}")
     deleted = await slipway.do("DELETE", f"/clusters/{slipway.name}")
-    times: dict[str, list[tuple[str, str]]] = {}
+    times: dict[str, list[tuple[datetime, datetime]]] = {}
     for child in deleted["children"]:
         operation = await slipway.get(f"/operations/{child['id']}")
-        times.setdefault(child["kind"], []).append((operation["started_at"], operation["finished_at"]))
+        times.setdefault(child["kind"], []).append((moment(operation["started_at"]), moment(operation["finished_at"])))
     assert max(end for _, end in times["nodegroup.delete"]) <= min(start for start, _ in times["addon.delete"])
-    assert max(end for _, end in times["addon.delete"]) <= deleted["started_at"]
+    assert max(end for _, end in times["addon.delete"]) <= moment(deleted["started_at"])
     assert [step["name"] for step in deleted["steps"]] == ["delete_stack", "delete_log_group", "check_leftovers"]
     listed = await slipway.get("/nodegroups", include_deleted="true")
     assert [group["name"] for group in listed["items"]] == ["workers"]

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from integration.running import REGION, WORKERS, Slipway
+from integration.running import REGION, WAIT_SECONDS, WORKERS, Slipway
 
 from app.clusters import repository
 from app.db.base import DEFAULT_PROJECT
@@ -108,7 +108,7 @@ async def test_expired_credentials_cost_time_and_nothing_else(slipway: Slipway) 
         events = (await slipway.get(f"/operations/{operation['id']}/events"))["items"]
         return [event["message"] for event in events if event["type"] == "operation.waiting"]
 
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + WAIT_SECONDS
     while not (messages := await told()):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)

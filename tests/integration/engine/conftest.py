@@ -132,6 +132,29 @@ async def running(engine: Engine) -> AsyncIterator[Engine]:
         await asyncio.wait_for(task, WAIT_SECONDS)
 
 
+@contextlib.asynccontextmanager
+async def standstills(database: Database) -> AsyncIterator[list[float]]:
+    """Give by how many seconds short pauses, each with a query, were late: leases that ran out then are nobody's fault.
+
+    A busy machine stops a process or its database for longer than a test's lease.
+    """
+    late, over = [0.0], asyncio.Event()
+
+    async def beat() -> None:
+        while not over.is_set():
+            before = time.monotonic()
+            await asyncio.sleep(0.05)
+            await database.ping()
+            late.append(time.monotonic() - before - 0.05)
+
+    task = asyncio.create_task(beat())
+    try:
+        yield late
+    finally:
+        over.set()
+        await task
+
+
 def settings_of(**values: Any) -> Settings:
     """Return settings with a fast tick; `values` are named as the fields."""
     return Settings(**{"tick_seconds": 0.05, "drain_seconds": 2.0, **values})

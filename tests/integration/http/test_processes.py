@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from app.cli import cli
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 120.0
 AWS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -118,14 +118,15 @@ def test_serve_on_sqlite_from_nothing(start: Start, tmp_path: Path) -> None:
     port = free_port()
     process = start(url, "serve", "--port", str(port), "--no-worker")
     wait_until_ready(process, port)
-    answer = httpx.get(f"http://127.0.0.1:{port}/operations", headers={"Authorization": f"Bearer {key[1]}"})
+    headers = {"Authorization": f"Bearer {key[1]}"}
+    answer = httpx.get(f"http://127.0.0.1:{port}/operations", headers=headers, timeout=WAIT_SECONDS)
     assert answer.json() == {"items": [], "next_page_token": None}
     assert "slw_" not in end(process)
 
 
 def _upload_without_an_end(port: int) -> None:
     """A chunked body that never ends, without a key: refused at once, and the connection closed."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS) as connection:
         connection.sendall(
             b"POST /operations/x/cancel HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
         )
@@ -136,7 +137,7 @@ def test_chunked_bodies_over_the_limit(start: Start, sqlite_url: str) -> None:
     port = free_port()
     process = start(sqlite_url, "serve", "--port", str(port), "--no-worker", SLIPWAY_ADMIN_KEY="k" * 20)
     wait_until_ready(process, port)
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS) as connection:
         head = f"POST /operations/x/cancel HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {'k' * 20}\r\n"
         connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
         chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
@@ -148,7 +149,7 @@ def test_chunked_bodies_over_the_limit(start: Start, sqlite_url: str) -> None:
         except (BrokenPipeError, ConnectionResetError):
             pass
         assert sent < 32 * 1024 * 1024
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS) as connection:
         connection.sendall(head.encode() + b"Content-Length: 99999999\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
     end(process)
@@ -158,7 +159,8 @@ def test_logs_of_a_server_are_json(start: Start, sqlite_url: str) -> None:
     port = free_port()
     process = start(sqlite_url, "serve", "--port", str(port), SLIPWAY_ADMIN_KEY="k" * 20)
     wait_until_ready(process, port)
-    httpx.get(f"http://127.0.0.1:{port}/operations?secret=hunter2", headers={"X-Request-ID": "abc"})
+    url = f"http://127.0.0.1:{port}/operations?secret=hunter2"
+    httpx.get(url, headers={"X-Request-ID": "abc"}, timeout=WAIT_SECONDS)
     errors = end(process)
     lines = [json.loads(line) for line in errors.splitlines()]
     line = next(line for line in lines if line["logger"] == "slipway.access")

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from integration.running import REGION, WORKERS, Slipway, pointers
+from integration.running import REGION, WORKERS, Slipway, moment, pointers
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ async def test_a_create_is_cancelled_or_superseded(ready: Slipway) -> None:
 
 
 async def test_an_update_is_taken_back(ready: Slipway) -> None:
-    ready.cloud.rules([{"op": "update", "type": "AWS::EKS::Nodegroup", "delay": 4}])
+    ready.cloud.rules([{"op": "update", "type": "AWS::EKS::Nodegroup", "delay": 60, "times": 1}])
     operation = await ready.change("PATCH", "/nodegroups/workers", {"labels": {"a": "b"}})
     problem = await ready.refused("DELETE", "/nodegroups/workers")
     assert (problem["status"], problem["code"]) == (409, "operation_in_progress")
@@ -185,7 +185,7 @@ async def test_a_group_waits_for_its_cluster_and_the_addons_for_the_group(slipwa
     for operation in (cluster, group, addon):
         assert (await slipway.wait(operation))["status"] == "succeeded"
     # A second one waits for an update of the cluster only to end.
-    slipway.cloud.rules([{"op": "update", "type": "AWS::EKS::Cluster", "fail": "no", "times": 1}])
+    slipway.cloud.rules([{"op": "update", "type": "AWS::EKS::Cluster", "delay": 2, "fail": "no", "times": 1}])
     update = await slipway.change("PATCH", f"/clusters/{slipway.name}", {"logging": {"types": ["api"]}})
     second = await slipway.change("POST", "/nodegroups", {"name": "second", "cluster": slipway.name})
     assert second["depends_on"] == [update["id"]]
@@ -195,7 +195,7 @@ async def test_a_group_waits_for_its_cluster_and_the_addons_for_the_group(slipwa
 
 async def test_a_cluster_is_deleted_after_the_changes_of_what_belongs_to_it(slipway: Slipway) -> None:
     await slipway.cluster(slipway.name, WORKERS, addons=[{"name": "coredns"}])
-    slipway.cloud.rules([{"op": "update", "type": f"AWS::EKS::{kind}", "delay": 2} for kind in ("Nodegroup", "Addon")])
+    slipway.cloud.rules([{"op": "update", "type": f"AWS::EKS::{kind}", "delay": 5} for kind in ("Nodegroup", "Addon")])
     coredns = [{"name": "coredns", "configuration": {"replicaCount": 3}}]
     patched = await slipway.change("PATCH", f"/clusters/{slipway.name}", {"addons": coredns})
     addon = (await slipway.child(patched, "addon.update"))["id"]
@@ -210,4 +210,4 @@ async def test_a_cluster_is_deleted_after_the_changes_of_what_belongs_to_it(slip
     for changed, kind in ((group["id"], "nodegroup.delete"), (addon, "addon.delete")):
         change, delete = await slipway.get(f"/operations/{changed}"), await slipway.child(deleted, kind)
         assert (change["status"], change["id"] in delete["depends_on"]) == ("succeeded", True)
-        assert change["finished_at"] <= delete["started_at"]
+        assert moment(change["finished_at"]) <= moment(delete["started_at"])

@@ -5,7 +5,7 @@ from typing import Any
 
 from integration.conftest import LocalCloud
 from integration.releases.conftest import Helmed
-from integration.running import REGION, WORKERS, pointers
+from integration.running import REGION, WORKERS, moment, pointers
 
 
 def cluster(name: str, releases: list[dict[str, Any]], **spec: Any) -> dict[str, Any]:
@@ -40,18 +40,21 @@ async def test_a_cluster_with_its_releases_from_one_request(slipway: Helmed) -> 
         ("base", "istiod", "gateway", "late"), "active"
     )
     finished = {
-        n: (await slipway.child(begun, "release.create", n))["finished_at"] for n in ("base", "istiod", "gateway")
+        n: moment((await slipway.child(begun, "release.create", n))["finished_at"])
+        for n in ("base", "istiod", "gateway")
     }
     assert finished["base"] < finished["istiod"] < finished["gateway"]
 
     deleted = await slipway.do("DELETE", f"/clusters/{name}")
-    ends = {}
+    began, ended_at = {}, {}
     for child in deleted["children"]:
-        ends[child["kind"], child["resource"]["name"]] = await slipway.get(f"/operations/{child['id']}")
-    releases = [end for (kind, _), end in ends.items() if kind == "release.delete"]
+        shown = await slipway.get(f"/operations/{child['id']}")
+        key = child["kind"], child["resource"]["name"]
+        began[key], ended_at[key] = moment(shown["started_at"]), moment(shown["finished_at"])
+    releases = [end for (kind, _), end in ended_at.items() if kind == "release.delete"]
     assert len(releases) == 4
-    assert ends["release.delete", "gateway"]["finished_at"] <= ends["release.delete", "istiod"]["started_at"]
-    assert max(end["finished_at"] for end in releases) <= ends["nodegroup.delete", "workers"]["started_at"]
+    assert ended_at["release.delete", "gateway"] <= began["release.delete", "istiod"]
+    assert max(releases) <= began["nodegroup.delete", "workers"]
     assert (await slipway.get("/releases", namespace=slipway.namespace))["items"] == []
 
 
