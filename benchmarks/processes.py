@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,19 +18,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from app.demo.processes import free_port
+
 ROOT = Path(__file__).resolve().parent.parent
 ADMIN_KEY = "key-of-the-benchmarks"
 LOGIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
 READY_SECONDS = 90.0
 STOP_SECONDS = 30.0
 _TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def cpu_seconds(pid: int) -> float:

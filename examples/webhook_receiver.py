@@ -2,9 +2,9 @@
 
     python examples/webhook_receiver.py --port 9000 --secret whsec_…
 
-Needs `pip install standardwebhooks` and nothing else. `--secret` may be given several times (a webhook's own, and the
-project's callback secret), or later, one on each line of stdin. Port 0 takes a free one, told in the first line. Prints
-one JSON line for each message: `{"path": "/", "verified": true, "id": "evt_…", "type": "operation.succeeded", …}`.
+Needs `pip install standardwebhooks` and nothing else. `--secret` may be given several times: a webhook's own, and the
+project's callback secret. Port 0 takes a free one, told in the first line. Prints one JSON line for each message:
+`{"path": "/", "verified": true, "id": "evt_…", "type": "operation.succeeded", …}`.
 """
 
 import argparse
@@ -101,14 +101,8 @@ def main() -> None:
     secrets.extend(options.secret)
     server = ThreadingHTTPServer((options.host, options.port), Receiver)
     say({"listening": f"http://{options.host}:{server.server_address[1]}/"})
-    threading.Thread(target=read_secrets, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()
-
-
-def read_secrets() -> None:
-    """Take secrets from stdin."""
-    secrets.extend(line.strip() for line in sys.stdin if line.strip())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ new revision) takes it from `SLIPWAY_DATABASE_URL`.
 """
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from sqlalchemy import event
 from app.core.settings import Settings
 from app.db.session import async_url
 from app.models import metadata
+
+BUSY_SECONDS = 60
+"""How long another migrator is waited for."""
 
 LOCK = 0x534C4950  # "SLIP": the advisory lock of migrators on PostgreSQL
 
@@ -30,8 +34,8 @@ def _engine() -> sa.Engine:
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # BEGIN is ours, below: sqlite3's own does not cover CREATE TABLE
-        connection.execute("PRAGMA busy_timeout=60000")
-        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+        _use_wal(connection)
         connection.execute("PRAGMA foreign_keys=OFF")  # batch mode drops and renames tables that others refer to
 
     @event.listens_for(engine, "begin")
@@ -39,6 +43,19 @@ def _engine() -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # a second migrator waits here, then finds nothing to do
 
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Wait for whoever makes a new file at the same moment: SQLite's own time-out does not hold for this change."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def run() -> None:

@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from app import migrate
 from app.db.session import Database
+from app.demo.processes import free_port
 
 # The same examples at each run: what a gate says must depend on the code alone. To search for new ones:
 # `pytest --hypothesis-profile=default`.
@@ -80,12 +80,6 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class PostgresServer:
     """A throw-away server in a directory of its own."""
 
@@ -126,7 +120,7 @@ class PostgresServer:
         arguments = ["-D", str(data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
         subprocess.run([self.bin / "initdb", *arguments], check=True, capture_output=True, **self._spawn_options())
         for _ in range(3):  # somebody else may take the port before PostgreSQL does
-            self.port = _free_port()
+            self.port = free_port()
             parameters = [f"--{name}={value}" for name, value in (_PARAMETERS | {"port": self.port}).items()]
             with (self.folder / "log").open("wb") as log:
                 self.process = subprocess.Popen(

@@ -28,14 +28,14 @@ class SlipwayClient:
         document: dict[str, Any] = self._answered(self._http.get(path, params=query), 200).json()
         return document
 
-    def until(self, path: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def until(self, path: str, holds: Callable[[dict[str, Any]], bool], **query: Any) -> dict[str, Any]:
         """GET a JSON document again and again, without a word, until something holds of it.
 
         Raises:
             UnexpectedError: it does not within TIMEOUT_SECONDS.
         """
         deadline = time.monotonic() + TIMEOUT_SECONDS
-        while not holds(document := self.read(path)):
+        while not holds(document := self.read(path, **query)):
             if time.monotonic() > deadline:
                 raise UnexpectedError(f"GET {path} comes to its end", expected="an end", found=document)
             time.sleep(LOOK_SECONDS)

@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import platform
+import random
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from typing import Any
 import httpx
 
 PIDS = "pids.json"
+PORTS = range(12000, 20000)
 START_SECONDS = 60.0
 STOP_SECONDS = 8.0
 _PR_SET_PDEATHSIG = 1
@@ -161,11 +163,12 @@ def answers(url: str, key: str) -> Callable[[], str | None]:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of this machine that nobody listens on, below those that the kernel gives to anybody meanwhile."""
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise StartError(f"no port between {PORTS.start} and {PORTS.stop} is free")
 
 
 def tail(path: Path, lines: int) -> str:

@@ -255,7 +255,7 @@ class Shop:
         self.facts.holds("each of its pods has a node", expected=SERVICES, found=sum(bool(pod["node"]) for pod in pods))
 
     def _pods(self) -> list[bool]:
-        """Return of each pod of the catalogue whether it is ready."""
+        """Return of each pod of the catalogue, but for those that are going, whether it is ready."""
         resources = self.client.read(f"{PATH}/resources")["items"]
         found = [one for one in resources if (one["kind"], one["name"]) == ("Deployment", "catalogue")]
-        return [pod["ready"] for one in found for pod in one["pods"]]
+        return [pod["ready"] for one in found for pod in one["pods"] if pod["reason"] != "Terminating"]

@@ -198,7 +198,7 @@ def _put_rules(endpoint: str) -> None:
     pace = float(os.environ.get("SLIPWAY_DEMO_PACE") or 1)
     rules: list[dict[str, Any]] = json.loads(os.environ.get("SLIPWAY_DEMO_RULES") or "[]")
     rules += [{"op": op, "type": type_, "delay": delay * pace} for op, type_, delay in DELAYS]
-    httpx.put(f"{endpoint}/_localcloud/rules", json=rules, trust_env=False).raise_for_status()
+    httpx.put(f"{endpoint}/_localcloud/rules", json=rules, trust_env=False, timeout=60).raise_for_status()
 
 
 def _say_what_next(stage: Stage, processes: Processes, env: dict[str, str]) -> None:

@@ -117,9 +117,7 @@ def create(stage: Stage) -> None:
     facts.holds("one request became one operation with four children", expected=wanted, found=kinds)
     facts.holds("every one of them succeeded", expected=[], found=_not_succeeded(family))
     cluster, group, *addons = family[1:]
-    order = cluster["finished_at"] <= group["started_at"] and all(
-        group["finished_at"] <= addon["started_at"] for addon in addons
-    )
+    order = _before(cluster, group) and all(_before(group, addon) for addon in addons)
     facts.holds("the node group waited for the cluster, the addons for the node group", expected=True, found=order)
 
 
@@ -391,6 +389,12 @@ def _in_order(family: list[dict[str, Any]]) -> bool:
     kinds = ("nodegroup.delete", "addon.delete", "cluster.delete")
     spans = [[row for row in family if row["kind"] == kind] for kind in kinds]
     return [len(rows) for rows in spans] == [2, 2, 1] and all(
-        max(moment(row["finished_at"]) for row in before) <= min(moment(row["started_at"]) for row in after)
+        _before(first, second)
         for before, after in itertools.pairwise(spans)
+        for first, second in itertools.product(before, after)
     )
+
+
+def _before(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    """Tell whether one operation had ended before the other began."""
+    return moment(first["finished_at"]) <= moment(second["started_at"])

@@ -104,6 +104,8 @@ def show(screen: Screen, facts: Facts, client: SlipwayClient, receiver: Receiver
     """What came, and that it is all that should have come."""
     ended = {row["id"] for row in _all(client, "/operations") if row["finished_at"]}
     messages = receiver.wait_until(lambda _: ended <= {message.get("operation_id") for message in receiver.told()})
+    path = f"/webhooks/{receiver.webhook_id}/deliveries"
+    client.until(path, lambda page: not page["items"], status="pending")  # it answers before that is on record
     told = receiver.told()
     for message in told:
         what = message["operation"] or ""

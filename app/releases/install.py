@@ -23,6 +23,9 @@ from app.releases.watch import watched
 SHORTEST_SECONDS = 1.0
 """Helm is not begun for less."""
 MOST_KILLS = 10
+
+RECOVER_SECONDS = 60.0
+"""The least time to take back what failed: it must not fail for the short patience that it is there to mend."""
 """How often a helm that somebody kills is begun again."""
 _RETRIED = (helm.Killed, helm.Cancelled)
 
@@ -206,7 +209,7 @@ class EnsureRelease(ReleaseReconciler):
 
     async def _to_recover(self, context: Context, work: Work, *, failure: dict[str, Any] | None) -> Outcome:
         context.step("recover")
-        deadline = later(work.now, work.release.spec["timeout_seconds"])  # as long again
+        deadline = later(work.now, max(RECOVER_SECONDS, work.release.spec["timeout_seconds"]))
         await context.intend(failure=failure, deadline=deadline)
         return Advance("recover")
 

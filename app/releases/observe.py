@@ -1,6 +1,7 @@
 """What is there of a release: how to reach it, and why it is not ready, read from the live objects."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,6 +19,9 @@ from app.gateways.kubernetes.resources import read_resources
 
 DIAGNOSIS_SECONDS = 20.0
 """How long it may take to find out why something is not ready."""
+
+CLEAR_SECONDS = 5.0
+"""How long a reason that tells little is looked at again: what was made just now says a moment later what it lacks."""
 
 _SERVING = ("Service", "Ingress")
 _NOT_READY = (helm.WaitTimeout, helm.WorkloadFailed, helm.HookFailed)
@@ -72,10 +76,19 @@ async def root_cause(
             if isinstance(error, helm.HookFailed):
                 return await hook_cause(kubernetes, release.hooks, namespace)
             objects = await asyncio.to_thread(parse_manifest, release.manifest)
-            resources = await read_resources(kubernetes, objects, namespace=namespace)
-            return await diagnose(kubernetes, resources, namespace=namespace)
+            return await _clear_cause(kubernetes, objects, namespace)
     except (helm.HelmError, KubernetesError, ManifestError, TimeoutError):
         return None
+
+
+async def _clear_cause(kubernetes: Kubernetes, objects: list[dict[str, Any]], namespace: str) -> Diagnosis | None:
+    until = time.monotonic() + CLEAR_SECONDS
+    while True:
+        resources = await read_resources(kubernetes, objects, namespace=namespace)
+        found = await diagnose(kubernetes, resources, namespace=namespace)
+        if found is None or found.hint or time.monotonic() > until:
+            return found
+        await asyncio.sleep(0.5)
 
 
 async def hook_cause(kubernetes: Kubernetes, hooks: Sequence[Hook], namespace: str) -> Diagnosis | None:

@@ -28,7 +28,7 @@ from app.webhooks.models import (
     WebhookEvent,
 )
 
-_CLAIM_LOCK = 7202
+_CLAIM_LOCK = 7203  # 7201 and 7202 are the engine's
 _BATCH = 500
 
 

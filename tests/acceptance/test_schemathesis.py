@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from app.core.settings import Settings
+from app.demo.processes import free_port
 from app.main import create_app
 
 KEY = "schemathesis-key"
@@ -43,17 +43,11 @@ CHECKS = [
 ]
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def service(localcloud: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a service without a worker: what is asked for is accepted, checked against AWS, and never done."""
     folder = tmp_path_factory.mktemp("schemathesis")
-    url = f"http://127.0.0.1:{_free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SLIPWAY_"))}
     environment |= localcloud.env
     environment |= {"SLIPWAY_DATABASE_URL": f"sqlite:///{folder / 'slipway.db'}", "SLIPWAY_ADMIN_KEY": KEY}
@@ -115,6 +109,6 @@ def test_every_operation(label: str, service: str) -> None:
         for name, value in case.path_parameters.items():
             if len(str(value)) % 2:
                 case.path_parameters[name] = KNOWN.get(name, value)
-        case.call_and_validate(base_url=service, headers=HEADERS, checks=CHECKS, timeout=30)
+        case.call_and_validate(base_url=service, headers=HEADERS, checks=CHECKS, timeout=120)
 
     holds()

@@ -21,7 +21,7 @@ from app.main import create_app
 
 KEY = "running-admin-key"
 REGION = "us-west-2"
-WAIT_SECONDS = 180.0
+WAIT_SECONDS = 300.0
 TERMINAL = ("succeeded", "failed", "cancelled")
 WORKERS = {"name": "workers", "scaling": {"min": 1, "max": 3, "desired": 1}}
 

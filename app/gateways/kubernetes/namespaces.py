@@ -1,10 +1,14 @@
 """Namespaces: made with labels, and with a quota and a default-deny policy if that is asked for."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from app.gateways.kubernetes.client import Kubernetes
-from app.gateways.kubernetes.objects import Ref
+from app.gateways.kubernetes.objects import Ref, mapping
+
+QUOTA_LOOKS = 100
+"""Looks at a new quota, 0.1 s apart, before we go on without it."""
 
 NAME = "slipway"
 """Name of the objects that we put into a namespace."""
@@ -73,12 +77,23 @@ async def apply_namespace(
     objects = namespace_objects(name, labels=labels, annotations=annotations, quota=quota, default_deny=default_deny)
     for item in objects:
         await kubernetes.apply(item)
+    if quota:
+        await _until_quota_counts(kubernetes, name)
     if is_new:
         return
     kinds = {item["kind"] for item in objects}
     for kind, api_version in (("ResourceQuota", "v1"), ("NetworkPolicy", "networking.k8s.io/v1")):
         if kind not in kinds:
             await kubernetes.delete(Ref(kind, name, NAME, api_version))
+
+
+async def _until_quota_counts(kubernetes: Kubernetes, name: str) -> None:
+    """Wait, but not for ever: a quota counts once a controller has taken it over into its status."""
+    for _ in range(QUOTA_LOOKS):
+        found = await kubernetes.get(Ref("ResourceQuota", name, NAME)) or {}
+        if mapping(found.get("spec")).get("hard") == mapping(found.get("status")).get("hard"):
+            return
+        await asyncio.sleep(0.1)
 
 
 async def namespace_phase(kubernetes: Kubernetes, name: str) -> str | None:

@@ -204,13 +204,14 @@ async def test_a_failed_create_tells_its_cause(cloudformation: CloudFormation, n
 async def test_a_stack_at_work_is_listed_and_takes_no_update(
     cloudformation: CloudFormation, name: str, localcloud: Any
 ) -> None:
-    localcloud.rules([{"op": "create", "stack": name, "delay": 2}])
+    localcloud.rules([{"op": "create", "stack": name, "delay": 60}])
     stack_id = await cloudformation.create(name, log_groups(name), token())
 
     assert (await cloudformation.in_progress())[stack_id] == "CREATE_IN_PROGRESS"
     with pytest.raises(Conflict):
         await cloudformation.cancel_update(stack_id, token())
 
+    await cloudformation.delete(stack_id, token())
     await settled(cloudformation, stack_id)
     assert stack_id not in await cloudformation.in_progress()
 
@@ -236,7 +237,7 @@ async def test_a_delete_that_failed_can_leave_something_behind(
 
 async def test_an_update_can_be_cancelled(cloudformation: CloudFormation, name: str, localcloud: Any) -> None:
     stack = await created(cloudformation, name, log_groups(name))
-    localcloud.rules([{"op": "create", "stack": name, "logical": "Group*", "delay": 3}])
+    localcloud.rules([{"op": "create", "stack": name, "logical": "Group*", "delay": 60}])
     await cloudformation.create_change_set(stack.id, "grow", log_groups(name, count=3), token())
     await computed(cloudformation, stack.id, "grow")
     await cloudformation.execute_change_set(stack.id, "grow", token())

@@ -89,6 +89,6 @@ async def test_helm_logs_in_pushes_and_pulls(
     assert image["artifactMediaType"] == "application/vnd.cncf.helm.config.v1+json"
     assert image["imageDigest"] in await helm.run(*pull)
 
-    async with httpx.AsyncClient(base_url=aws_environment.endpoint) as control:
+    async with httpx.AsyncClient(base_url=aws_environment.endpoint, timeout=60) as control:
         (await control.delete("/_localcloud/registry-tokens")).raise_for_status()
     assert "authorization token has expired" in await helm.run(*pull, fails=True)

@@ -95,6 +95,16 @@ def _subprocess(code: str, errors: list[BaseException]) -> None:
         errors.append(RuntimeError(result.stderr))
 
 
+def test_a_new_file_that_somebody_else_just_writes(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "new.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    ends = threading.Timer(0.5, lambda: other.execute("COMMIT"))
+    ends.start()
+    migrate.upgrade(f"sqlite:///{tmp_path / 'new.db'}")
+    ends.join()
+    other.close()
+
+
 async def test_default_project_and_account_are_there(database: Database) -> None:
     async with database.read() as session:
         project = await session.get(Project, DEFAULT_PROJECT)

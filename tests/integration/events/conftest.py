@@ -22,7 +22,7 @@ from app.main import create_app
 KEY = "test-admin-key"
 LOGIN = {"Authorization": f"Bearer {KEY}"}
 STREAM = {**LOGIN, "Accept": "text/event-stream"}
-SECONDS = 20.0
+SECONDS = 120.0
 
 Json = dict[str, Any]
 

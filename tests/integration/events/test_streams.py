@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 import time
 from typing import Any
 
@@ -118,13 +119,14 @@ async def test_two_replicas(postgres_url: str) -> None:
             assert await messages.take(1) == ["from the other one"]
 
 
-async def test_what_commits_late_is_told_in_its_place(postgres_url: str) -> None:
+async def test_what_commits_late_is_told_in_its_place(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two transactions take their numbers in one order and commit in the other."""
+    monkeypatch.setattr(feed, "GAP_SECONDS", 60.0)
     row = operation()
     async with serving(postgres_url) as server:
         await save(server.database, row)
         async with server.stream("/events", params={"after": "0"}) as messages:
-            await until(lambda: server.readers == 1)
+            await until(lambda: server.app.state.feed._pump.ready.is_set())
             async with server.database.write() as slow:
                 slow.add(event(row, "first"))
                 await slow.flush()
@@ -160,24 +162,27 @@ async def test_a_reader_that_leaves_frees_everything(server: Server) -> None:
 
 async def test_a_slow_reader_is_dropped_and_holds_nobody_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "MOST_WAITING", 20)
-    monkeypatch.setattr(sse, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(sse, "SEND_SECONDS", 5.0)
     row = operation()
     await save(server.database, row)
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+    slow = socket.create_connection(("127.0.0.1", server.port))
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # the kernel would take tens of megabytes
+    slow.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=slow, limit=1024)
     head = "".join(f"{name}: {value}\r\n" for name, value in STREAM.items())
     writer.write(f"GET /events?after=0 HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode())
     await writer.drain()
     await until(lambda: server.readers == 1)
     async with server.stream("/events", params={"after": "0"}) as messages:
         await until(lambda: server.readers == 2)
-        count = 0
-        while server.readers == 2:  # until what the slow one doesn't read has filled every buffer
+        for count in range(100):  # 20 MB, more than all buffers hold
+            if server.readers == 1:
+                break
             big: Any = event(row, str(count))
             big.data = {"filler": "x" * 200_000}
             await save(server.database, big)
             assert await messages.take(1) == [str(count)]
-            count += 1
-            assert count < 500
+        await until(lambda: server.readers == 1)
         await save(server.database, event(row, "still here"))
         assert await messages.take(1) == ["still here"]
     writer.close()

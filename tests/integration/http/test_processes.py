@@ -18,6 +18,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
+from app.demo.processes import free_port
 
 WAIT_SECONDS = 120.0
 AWS = {
@@ -30,12 +31,6 @@ AWS = {
 }
 
 Start = Callable[..., subprocess.Popen[str]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment(url: str, **more: str) -> dict[str, str]:

@@ -29,6 +29,9 @@ from app.gateways.kubernetes.resources import not_ready, read_resources
 MISSING = "registry.example/web:missing"
 NEVER = {"nodeSelector": {"disk": "ssd"}}
 QUICK = Change(timeout_seconds=4)
+"""For what would never become ready."""
+ENOUGH = Change(timeout_seconds=120)
+"""For what ends by itself, on any machine."""
 
 
 async def test_a_release_over_its_life(releases: Releases, app: Chart, kubernetes: Kubernetes, namespace: str) -> None:
@@ -40,9 +43,7 @@ async def test_a_release_over_its_life(releases: Releases, app: Chart, kubernete
     assert heard[-1].action in ("ready", "applied", "waiting")
     assert "hunter2" not in repr(heard) + repr(first)
 
-    second = await releases.upgrade(
-        "shop", app, {"replicas": 1}, namespace=namespace, change=Change(timeout_seconds=60)
-    )
+    second = await releases.upgrade("shop", app, {"replicas": 1}, namespace=namespace, change=ENOUGH)
     assert (second.revision, second.status) == (2, "deployed")
     assert [
         (r.revision, r.status, r.chart, r.app_version) for r in await releases.history("shop", namespace=namespace)
@@ -51,7 +52,7 @@ async def test_a_release_over_its_life(releases: Releases, app: Chart, kubernete
         (2, "deployed", "demo-0.1.0", "1.10"),
     ]
     assert (await releases.history("shop", namespace=namespace))[0].description == "first"
-    back = await releases.rollback("shop", 1, namespace=namespace, change=Change(timeout_seconds=60))
+    back = await releases.rollback("shop", 1, namespace=namespace, change=ENOUGH)
     assert (back.revision, back.status, back.values) == (3, "deployed", {"replicas": 2})
 
     found = await releases.get("shop", namespace=namespace)
@@ -66,10 +67,10 @@ async def test_a_release_over_its_life(releases: Releases, app: Chart, kubernete
     assert "hunter2" not in repr([resource.item for resource in resources])
     assert access_of(resources).port_forward.endswith("service/shop 8080:80")
 
-    tested = await releases.test("shop", namespace=namespace, timeout_seconds=30)
+    tested = await releases.test("shop", namespace=namespace, timeout_seconds=120)
     assert tested.succeeded
     assert [(test.name, test.phase) for test in tested.tests] == [("shop-test", "Succeeded")]
-    assert await releases.uninstall("shop", namespace=namespace, change=Change(timeout_seconds=60))
+    assert await releases.uninstall("shop", namespace=namespace, change=ENOUGH)
     assert not await releases.uninstall("shop", namespace=namespace)
     assert await releases.find("shop", namespace=namespace) is None
 
@@ -81,27 +82,32 @@ async def test_an_image_that_cannot_be_pulled(
         await releases.upgrade("shop", app, {"image": MISSING}, namespace=namespace, change=QUICK)
     failed = await releases.get("shop", namespace=namespace)
     assert failed.status == "failed"
-    resources = await read_resources(kubernetes, parse_manifest(failed.manifest), namespace=namespace)
-    failure = caught.value.as_failure(diagnosis=await diagnose(kubernetes, resources, namespace=namespace))
+    for _ in range(600):  # its pod may have come late
+        resources = await read_resources(kubernetes, parse_manifest(failed.manifest), namespace=namespace)
+        cause = await diagnose(kubernetes, resources, namespace=namespace)
+        if cause is not None and cause.code == "image_not_found":
+            break
+        await asyncio.sleep(0.1)
+    failure = caught.value.as_failure(diagnosis=cause)
     assert failure.code == "image_not_found"
     assert failure.cause is not None
     assert failure.cause.type == "Pod"
     assert MISSING in failure.message
-    healed = await releases.upgrade("shop", app, {}, namespace=namespace, change=Change(timeout_seconds=60))
+    healed = await releases.upgrade("shop", app, {}, namespace=namespace, change=ENOUGH)
     assert (healed.revision, healed.status) == (2, "deployed")
 
 
 async def test_a_broken_upgrade_is_rolled_back(releases: Releases, app: Chart, namespace: str) -> None:
-    await releases.upgrade("shop", app, {}, namespace=namespace, change=Change(timeout_seconds=60))
+    await releases.upgrade("shop", app, {}, namespace=namespace, change=ENOUGH)
     with pytest.raises(errors.WaitTimeout):
         await releases.upgrade("shop", app, {"image": MISSING}, namespace=namespace, change=QUICK)
-    back = await releases.rollback("shop", 1, namespace=namespace, change=Change(timeout_seconds=60))
+    back = await releases.rollback("shop", 1, namespace=namespace, change=ENOUGH)
     assert (back.revision, back.status) == (3, "deployed")
 
 
 @pytest.mark.parametrize("wait", ["watcher", "legacy", "hooks"])
 async def test_wait_strategies(releases: Releases, app: Chart, namespace: str, wait: Any) -> None:
-    change = Change(timeout_seconds=3, wait=wait)
+    change = Change(timeout_seconds=120 if wait == "hooks" else 3, wait=wait)
     if wait == "hooks":
         assert (await releases.upgrade("shop", app, NEVER, namespace=namespace, change=change)).status == "deployed"
     else:
@@ -110,22 +116,21 @@ async def test_wait_strategies(releases: Releases, app: Chart, namespace: str, w
 
 
 async def test_a_hook_that_fails(releases: Releases, hooked: Chart, kubernetes: Kubernetes, namespace: str) -> None:
-    change = Change(timeout_seconds=20)
     values = {"hookImage": "registry.example/migrate:crash"}
     with pytest.raises(errors.HookFailed) as caught:
-        await releases.upgrade("shop", hooked, values, namespace=namespace, change=change)
+        await releases.upgrade("shop", hooked, values, namespace=namespace, change=ENOUGH)
     assert (await releases.get("shop", namespace=namespace)).status == "failed"
     cause = await diagnose_job(kubernetes, Ref("Job", namespace, "shop-migrate", "batch/v1"))
     assert cause is not None
     assert caught.value.as_failure(diagnosis=cause).hint
     values = {"hookImage": "registry.example/migrate:1"}
-    assert (await releases.upgrade("shop", hooked, values, namespace=namespace, change=change)).status == "deployed"
+    assert (await releases.upgrade("shop", hooked, values, namespace=namespace, change=ENOUGH)).status == "deployed"
 
 
 async def test_a_test_that_fails(releases: Releases, app: Chart, namespace: str) -> None:
     values = {"testImage": "registry.example/test:crash"}
-    await releases.upgrade("shop", app, values, namespace=namespace, change=Change(timeout_seconds=60))
-    tested = await releases.test("shop", namespace=namespace, timeout_seconds=10)
+    await releases.upgrade("shop", app, values, namespace=namespace, change=ENOUGH)
+    tested = await releases.test("shop", namespace=namespace, timeout_seconds=120)
     assert not tested.succeeded
     assert [(test.name, test.phase) for test in tested.tests] == [("shop-test", "Failed")]
     assert isinstance(tested.error, errors.TestFailed)
@@ -140,7 +145,7 @@ async def test_a_cancelled_install_is_failed(releases: Releases, app: Chart, nam
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (await releases.get("shop", namespace=namespace)).status == "failed"
-    done = await releases.upgrade("shop", app, {}, namespace=namespace, change=Change(timeout_seconds=60))
+    done = await releases.upgrade("shop", app, {}, namespace=namespace, change=ENOUGH)
     assert done.revision == 2
 
 
@@ -148,7 +153,7 @@ async def test_a_cancelled_install_is_failed(releases: Releases, app: Chart, nam
 async def test_a_killed_helm_is_repaired(
     releases: Releases, app: Chart, kubernetes: Kubernetes, namespace: str, tmp_path: Path, installed: bool
 ) -> None:
-    change = Change(timeout_seconds=60)
+    change = ENOUGH
     if installed:
         await releases.upgrade("shop", app, {}, namespace=namespace, change=change)
     task = asyncio.create_task(releases.upgrade("shop", app, {**NEVER, "password": "x"}, namespace=namespace))
@@ -173,7 +178,7 @@ async def test_a_killed_helm_is_repaired(
 async def test_a_repaired_upgrade_rolls_back(
     releases: Releases, app: Chart, kubernetes: Kubernetes, namespace: str, tmp_path: Path
 ) -> None:
-    change = Change(timeout_seconds=60)
+    change = ENOUGH
     await releases.upgrade("shop", app, {}, namespace=namespace, change=change)
     task = asyncio.create_task(releases.upgrade("shop", app, NEVER, namespace=namespace))
     await _pending(releases, namespace)
@@ -190,7 +195,7 @@ async def test_preview_and_diff(releases: Releases, app: Chart, kubernetes: Kube
     assert await releases.find("shop", namespace=namespace) is None
     created = await diff(kubernetes, parse_manifest(preview.manifest), [], namespace=namespace, release="shop")
     assert {change.action for change in created} == {"create"}
-    await releases.upgrade("shop", app, {}, namespace=namespace, change=Change(timeout_seconds=60))
+    await releases.upgrade("shop", app, {}, namespace=namespace, change=ENOUGH)
     present = parse_manifest((await releases.get("shop", namespace=namespace)).manifest)
     same = await releases.preview("shop", app, {}, namespace=namespace)
     assert {
@@ -208,7 +213,7 @@ async def test_what_the_cluster_refuses(
 ) -> None:
     async def refused(chart: Chart, values: Any = None, name: str = "shop") -> errors.HelmError:
         with pytest.raises(errors.HelmError) as caught:
-            await releases.upgrade(name, chart, values or {}, namespace=namespace, change=Change(timeout_seconds=20))
+            await releases.upgrade(name, chart, values or {}, namespace=namespace, change=ENOUGH)
         return caught.value
 
     widget = make_chart(templates__w_yaml="apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\n")
@@ -222,7 +227,7 @@ async def test_what_the_cluster_refuses(
     await apply_namespace(kubernetes, namespace, quota={"services": "0"})
     assert type(await refused(app, name="quota")) is errors.QuotaExceeded
     with pytest.raises(errors.NamespaceNotFound):
-        await releases.upgrade("shop", app, {}, namespace="nowhere", change=QUICK)
+        await releases.upgrade("shop", app, {}, namespace="nowhere", change=ENOUGH)
 
 
 async def test_secrets_are_in_no_log_and_on_no_command_line(
@@ -238,12 +243,13 @@ async def test_secrets_are_in_no_log_and_on_no_command_line(
     await _pending(releases, namespace)
     (helm,) = _helms(tmp_path)
     seen = (helm / "cmdline").read_text() + (helm / "environ").read_text()
+    while (kept := await kubernetes.get(Ref("Secret", namespace, "shop"))) is None:  # made after helm's own record
+        assert not task.done()
+        await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     encoded = base64.b64encode(b"s3cr3t").decode()
-    kept = await kubernetes.get(Ref("Secret", namespace, "shop"))
-    assert kept is not None
     assert kept["data"] == {"password": encoded}
     assert "upgrade" in seen
     for secret in ("s3cr3t", encoded, "k8s-aws-v1."):
@@ -267,7 +273,7 @@ async def test_secrets_that_the_cluster_refuses_are_not_told(
     """The API server quotes what it refuses: a chart that forgets `quote` must not show its password."""
     with pytest.raises(errors.ObjectInvalid) as caught:
         await releases.upgrade(
-            "shop", make_chart(templates__s_yaml=SECRET + data), {}, namespace=namespace, change=QUICK
+            "shop", make_chart(templates__s_yaml=SECRET + data), {}, namespace=namespace, change=ENOUGH
         )
     assert words in caught.value.message
     assert "4711000" not in repr(caught.value)
@@ -279,16 +285,14 @@ async def test_a_namespace_that_goes(releases: Releases, app: Chart, kubernetes:
     await kubernetes.apply(held)
     await kubernetes.delete(Ref("Namespace", "", namespace))
     with pytest.raises(errors.NamespaceTerminating):
-        await releases.upgrade("shop", app, {}, namespace=namespace, change=QUICK)
-    live = await kubernetes.get(Ref("ConfigMap", namespace, "held"))
-    assert live is not None
-    await kubernetes.replace({**live, "metadata": {**live["metadata"], "finalizers": []}})
+        await releases.upgrade("shop", app, {}, namespace=namespace, change=ENOUGH)
+    await kubernetes.apply({**held, "metadata": {"name": "held", "namespace": namespace}})
 
 
 async def test_clusters_that_do_not_answer(helm: Helm, app: Chart, cluster: Any) -> None:
     strange = Releases(helm, cluster.connection(secret_key="wrong"))
     with pytest.raises(errors.Unauthorized):
-        await strange.upgrade("shop", app, {}, namespace="default", change=QUICK)
+        await strange.upgrade("shop", app, {}, namespace="default", change=ENOUGH)
     away = Releases(helm, cluster.connection(endpoint="https://127.0.0.1:1"))
     with pytest.raises(errors.ClusterUnreachable) as caught:
         await away.get("shop", namespace="default")
@@ -312,9 +316,13 @@ async def test_tokens_are_renewed_while_helm_waits(
     monkeypatch.setattr(workspace, "TOKEN_SECONDS", 0.5)
     monkeypatch.setattr(workspace, "RETRY_SECONDS", 0.2)
     releases = Releases(helm, Connection(connection.endpoint, connection.certificate_authority, token))
-    with pytest.raises(errors.WaitTimeout):
-        await releases.upgrade("shop", app, NEVER, namespace=namespace, change=QUICK)
-    assert len(made) > 5
+    task = asyncio.create_task(releases.upgrade("shop", app, NEVER, namespace=namespace))
+    while len(made) <= 5:
+        assert not task.done()
+        await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_a_bomb(
@@ -323,13 +331,13 @@ async def test_a_bomb(
     bomb = make_chart(templates__b_yaml="{{ range $i, $e := until 2000000000 }}{{ $i }}{{ end }}")
     releases = Releases(Helm(helm_binary, root=tmp_path, limits=Limits(memory_bytes=256_000_000)), connection)
     with pytest.raises(errors.OutOfMemory):
-        await releases.upgrade("shop", bomb, {}, namespace=namespace, change=QUICK)
+        await releases.upgrade("shop", bomb, {}, namespace=namespace, change=ENOUGH)
     assert await releases.find("shop", namespace=namespace) is None
 
 
 async def test_twenty_at_once(releases: Releases, app: Chart, namespace: str, tmp_path: Path) -> None:
     """None is lost, and helm's memory stays within what `Runner` says: 60 MB each."""
-    change = Change(timeout_seconds=120)
+    change = Change(timeout_seconds=600)
     peak = 0.0
     async with asyncio.TaskGroup() as group:
         tasks = [
@@ -375,7 +383,7 @@ def _kill(folder: Path) -> None:
 
 async def _pending(releases: Releases, namespace: str) -> None:
     """Wait until the release is pending: helm waits for what never comes."""
-    for _ in range(300):
+    for _ in range(1200):
         found = await releases.find("shop", namespace=namespace)
         if found is not None and found.is_pending:
             return

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,8 +13,10 @@ from typing import Any
 import httpx
 from integration.running import KEY
 
+from app.demo.processes import free_port
+
 ROOT = Path(__file__).parents[3]
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 def helms(namespace: str) -> list[int]:
@@ -30,7 +31,7 @@ def helms(namespace: str) -> list[int]:
     return found
 
 
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 240.0) -> None:
     """Wait until a function gives something."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -42,9 +43,7 @@ class Service:
     """Slipway as a process of its own."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._log = log
         command = [sys.executable, "-m", "app", "serve", "--port", str(port)]

@@ -43,7 +43,8 @@ async def waits(slipway: Helmed, operation: dict[str, Any]) -> None:
     """Wait until helm has installed everything, and waits for it."""
 
     def is_waiting(found: dict[str, Any]) -> bool:
-        return any(event["data"].get("action") == "waiting" for event in found["items"])
+        told = [event["data"] for event in found["items"] if event["data"].get("action") == "waiting"]
+        return any(not str(one.get("status")).startswith("NotFound") for one in told)
 
     await slipway.until(f"/operations/{operation['id']}/events?limit=200", is_waiting)
 
@@ -160,7 +161,7 @@ def start(
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SLIPWAY_"))}
     environment = inherited | localcloud.env
     environment |= {"SLIPWAY_DATABASE_URL": url, "SLIPWAY_ADMIN_KEY": KEY, "SLIPWAY_ENCRYPTION_KEY": "k" * 40}
-    environment |= {"SLIPWAY_LEASE_SECONDS": "4", "SLIPWAY_TICK_SECONDS": "0.1"}
+    environment |= {"SLIPWAY_LEASE_SECONDS": "8", "SLIPWAY_TICK_SECONDS": "0.1"}
     started: list[Service] = []
 
     def make() -> Service:

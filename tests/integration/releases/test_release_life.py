@@ -165,7 +165,7 @@ async def test_what_is_read_from_the_cluster(slipway: Helmed, kubernetes: Kubern
 
 
 async def test_a_failure_is_told_down_to_the_pod(slipway: Helmed) -> None:
-    error = await slipway.fail("POST", "/releases", slipway.body(values={"image": MISSING}, timeout_seconds=4))
+    error = await slipway.fail("POST", "/releases", slipway.body(values={"image": MISSING}, timeout_seconds=6))
     assert error["code"] == "image_not_found"
     assert error["hint"]
     assert error["cause"]["type"] == "Pod"
@@ -173,12 +173,12 @@ async def test_a_failure_is_told_down_to_the_pod(slipway: Helmed) -> None:
     release = await slipway.release()
     assert release["status"]["phase"] == "failed"
     # Put right by a PATCH, it is installed.
-    await slipway.do("PATCH", f"/releases/{release['id']}", {"values": {"image": None}})
+    await slipway.do("PATCH", f"/releases/{release['id']}", {"values": {"image": None}, "timeout_seconds": 120})
     assert (await slipway.release())["status"]["phase"] == "active"
 
     # An upgrade that fails leaves it active, and says what is wrong.
     error = await slipway.fail(
-        "PATCH", f"/releases/{release['id']}", {"values": {"image": MISSING}, "timeout_seconds": 4}
+        "PATCH", f"/releases/{release['id']}", {"values": {"image": MISSING}, "timeout_seconds": 6}
     )
     assert error["code"] == "image_not_found"
     release = await slipway.release()
@@ -216,7 +216,7 @@ async def test_why_something_is_not_ready_is_told_before_the_time_is_over(slipwa
 
 
 async def test_a_failed_install_is_taken_away(slipway: Helmed, kubernetes: Kubernetes) -> None:
-    body = slipway.body(values={"image": MISSING}, timeout_seconds=5, on_failure="uninstall")
+    body = slipway.body(values={"image": MISSING}, timeout_seconds=6, on_failure="uninstall")
     error = await slipway.fail("POST", "/releases", body)
     assert error["code"] == "image_not_found"
     assert (await slipway.release())["status"]["phase"] == "failed"
@@ -226,7 +226,7 @@ async def test_a_failed_install_is_taken_away(slipway: Helmed, kubernetes: Kuber
 async def test_what_does_not_go_is_told_with_whom_it_waits_for(slipway: Helmed, kubernetes: Kubernetes) -> None:
     held = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: held, finalizers: [example.com/hold]}\n"
     slipway.source.publish(("demo", "0.1.0", app_chart(templates__held_yaml=held)))
-    release = await slipway.install(timeout_seconds=15)  # the delete has as long
+    release = await slipway.install(timeout_seconds=30)  # the delete has as long
     error = await slipway.fail("DELETE", f"/releases/{release['id']}")
     assert error["code"] == "object_terminating"
     assert error["cause"] == {

@@ -175,7 +175,7 @@ async def test_a_namespace_with_all_that_belongs_to_it(slipway: Helmed, kubernet
     assert found is not None
     assert found["metadata"]["labels"]["team"] == "shop"
     assert await kubernetes.get(Ref("NetworkPolicy", slipway.namespace, "slipway", "networking.k8s.io/v1")) is not None
-    await slipway.do("PATCH", "/releases/web", {"create_namespace": {"quota": {"pods": "5"}}, "timeout_seconds": 60})
+    await slipway.do("PATCH", "/releases/web", {"create_namespace": {"quota": {"pods": "5"}}, "timeout_seconds": 180})
     quota = await kubernetes.get(Ref("ResourceQuota", slipway.namespace, "slipway"))
     assert quota is not None
     assert quota["spec"]["hard"] == {"pods": "5"}
