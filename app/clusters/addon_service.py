@@ -1,6 +1,7 @@
 """The addons of a cluster that are stacks of their own: they wait for the first node group, then install themselves."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -153,13 +154,8 @@ class AddonService:
         if addon.deleted_at is not None:
             raise NotRetryableError(f"Addon {addon.name!r} is gone.")
         addon.phase = {"addon.create": "creating", "addon.update": "updating"}.get(operation.kind, "deleting")
-        plan = Plan(
-            operation.kind,
-            [step["name"] for step in operation.steps],
-            {**operation.input, "force": operation.kind == "addon.delete"},
-            parent_id=parent_id,
-            retry_of=operation.id,
-        )
+        plan = Plan.again(operation, parent_id=parent_id)
+        plan = replace(plan, input={**plan.input, "force": operation.kind == "addon.delete"})
         return await self._ledger.begin(session, caller, target_of(addon), plan)
 
     async def _update(

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clusters import repository
@@ -22,11 +21,12 @@ from app.clusters.update_groups import stages_of_create, steps_of_update
 from app.core.caller import Caller
 from app.core.errors import FieldError
 from app.core.ids import new_id
+from app.db import resources
 from app.engine.models import Operation
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
 from app.operations.service import GROUP_KIND, Ledger, Needs, Plan, Target
-from app.operations.transitions import check_unchanged
+from app.operations.transitions import check_unchanged, want
 from app.stacks.immutable import cluster_violations
 
 DELETE_STEPS = ("delete_stack", "delete_log_group", "check_leftovers")
@@ -136,11 +136,7 @@ class ClusterService:
             facts=facts,
             phase="creating",
         )
-        session.add(cluster)
-        try:
-            await session.flush()
-        except IntegrityError as error:
-            raise _exists(spec, None) from error
+        await resources.insert(session, cluster, _exists(spec, None))
         return cluster
 
     async def check_change(self, session: AsyncSession, cluster: Cluster, spec: ClusterSpec) -> None:
@@ -151,7 +147,7 @@ class ClusterService:
             ClusterDeletingError: the cluster is being deleted.
             OperationInProgressError: the cluster is being changed.
         """
-        await self._refuse_deleting(session, cluster)
+        await self._ledger.check_stays(session, cluster, ClusterDeletingError)
         await self._ledger.check_free(session, cluster.id)
         _check_mutable(cluster, ClusterSpec.model_validate(cluster.applied_spec), spec)
 
@@ -192,7 +188,8 @@ class ClusterService:
         cluster_stack(cluster.id, spec, cluster.facts)  # what no template can say is better refused than failed
         upgrades = bool(cluster.observed_generation) and before.version != spec.version
         data = {"usable": cluster.phase == "active", "before": cluster.applied_spec, "version_change": upgrades}
-        _write(cluster, spec)
+        want(cluster, spec.model_dump(mode="json"), spec.tags)
+        cluster.phase = "updating"
         parent: Operation | None = None
         if addons_change and cluster.observed_generation:
             plan = Plan(GROUP_KIND, holds_lock=False, callback_url=callback_url)
@@ -261,15 +258,9 @@ class ClusterService:
     async def _again(
         self, session: AsyncSession, caller: Caller, cluster: Cluster, operation: Operation, *, parent_id: str | None
     ) -> Operation:
-        await self._refuse_deleting(session, cluster)
+        await self._ledger.check_stays(session, cluster, ClusterDeletingError)
         cluster.phase = "creating" if operation.kind == "cluster.create" else "updating"
-        plan = Plan(
-            operation.kind,
-            [step["name"] for step in operation.steps],
-            operation.input,
-            retry_of=operation.id,
-            parent_id=parent_id,
-        )
+        plan = Plan.again(operation, parent_id=parent_id)
         return await self._ledger.begin(session, caller, target_of(cluster), plan)
 
     async def _retry_group(
@@ -354,22 +345,6 @@ class ClusterService:
             return None
         await self._ledger.supersede(session, live)
         return live
-
-    async def _refuse_deleting(self, session: AsyncSession, cluster: Cluster) -> None:
-        if cluster.phase == "deleting":
-            live = await operations.live_of(session, cluster.id)
-            raise ClusterDeletingError(
-                f"Cluster {cluster.name!r} is being deleted.", operation_id=live.id if live else None
-            )
-
-
-def _write(cluster: Cluster, spec: ClusterSpec) -> None:
-    """Write the desired spec; one that is the same is no new generation."""
-    cluster.phase = "updating"
-    document = spec.model_dump(mode="json")
-    if document != cluster.spec:
-        cluster.spec, cluster.tags = document, spec.tags
-        cluster.generation += 1
 
 
 def _exists(spec: ClusterSpec, cluster_id: str | None) -> ClusterExistsError:

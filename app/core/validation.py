@@ -81,6 +81,21 @@ def invalid(errors: list[FieldError], total: int | None = None) -> InvalidError:
     return InvalidError(f"The request is not valid in {count} places.", errors)
 
 
+def repeated(places: Mapping[str, str]) -> list[FieldError]:
+    """Return an error for each value that an earlier place has, too.
+
+    Args:
+        places: Values that must differ, by their JSON pointers, in the order of the request.
+    """
+    seen: set[str] = set()
+    errors = []
+    for pointer, value in places.items():
+        if value in seen:
+            errors.append(FieldError(pointer, f"{value!r} stands twice"))
+        seen.add(value)
+    return errors
+
+
 def field_errors(
     errors: Iterable[Mapping[str, Any]], data: Any, model: Any = None, *, pointer: str = ""
 ) -> list[FieldError]:

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.core.errors import SlipwayError
 from app.core.ids import looks_like_id
 from app.db.base import ResourceColumns
 
@@ -38,6 +40,15 @@ async def find(
     if lock:
         query = query.with_for_update()
     return (await session.execute(query.limit(20))).scalars().all()
+
+
+async def insert(session: AsyncSession, row: ResourceColumns, exists: SlipwayError) -> None:
+    """Write a new row; raise `exists` if another request has just written one of that name."""
+    session.add(row)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        raise exists from error
 
 
 async def list_page(

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import Caller
 from app.core.errors import FieldError, InvalidError
 from app.core.ids import new_id
-from app.core.validation import validate
+from app.core.validation import repeated, validate
+from app.db import resources
 from app.engine.models import Operation
 from app.nodegroups import repository
 from app.nodegroups.errors import (
@@ -26,7 +26,7 @@ from app.nodegroups.schemas import NodegroupSpec
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
 from app.operations.service import Ledger, Needs, Plan, Target
-from app.operations.transitions import check_unchanged
+from app.operations.transitions import check_unchanged, want
 from app.stacks.immutable import nodegroup_violations
 from app.stacks.taints import Taint
 
@@ -126,10 +126,7 @@ class NodegroupService:
         spec = _with_version(spec, cluster, before)
         _check_subnets(spec, cluster)
         usable = group.phase == "active"
-        document = spec.model_dump(mode="json")
-        if document != group.spec:
-            group.spec, group.tags = document, spec.tags
-            group.generation += 1
+        want(group, spec.model_dump(mode="json"), spec.tags)
         group.phase = "updating"
         plan = Plan(
             "nodegroup.update",
@@ -192,14 +189,7 @@ class NodegroupService:
         cluster = await self._clusters.by_id(session, group.cluster_id)
         await self._refuse_deleting(session, group, cluster)
         group.phase = "creating" if operation.kind == "nodegroup.create" else "updating"
-        plan = Plan(
-            operation.kind,
-            [step["name"] for step in operation.steps],
-            operation.input,
-            needs=await self._needs(session, cluster),
-            parent_id=parent_id,
-            retry_of=operation.id,
-        )
+        plan = Plan.again(operation, needs=await self._needs(session, cluster), parent_id=parent_id)
         new = await self._ledger.begin(session, caller, target_of(group), plan)
         if parent_id is None:
             await self._clusters.begin_waiting_addons(session, caller, cluster.id, [Needs(new.id, "end")])
@@ -255,11 +245,7 @@ class NodegroupService:
             tags=spec.tags,
             phase="creating",
         )
-        session.add(group)
-        try:
-            await session.flush()
-        except IntegrityError as error:
-            raise _exists(spec, cluster, None) from error
+        await resources.insert(session, group, _exists(spec, cluster, None))
         plan = Plan(
             "nodegroup.create",
             ("create_stack",),
@@ -314,11 +300,7 @@ class NodegroupService:
     async def _refuse_deleting(self, session: AsyncSession, group: Nodegroup, cluster: ClusterView) -> None:
         if cluster.phase == "deleting":
             raise ClusterDeletingError(f"Cluster {cluster.name!r} is being deleted.", cluster_id=cluster.id)
-        if group.phase == "deleting":
-            live = await operations.live_of(session, group.id)
-            raise NodegroupDeletingError(
-                f"Node group {group.name!r} is being deleted.", operation_id=live.id if live else None
-            )
+        await self._ledger.check_stays(session, group, NodegroupDeletingError)
 
 
 def parse(raw: Sequence[dict[str, Any]], cluster: str) -> list[NodegroupSpec]:
@@ -328,6 +310,7 @@ def parse(raw: Sequence[dict[str, Any]], cluster: str) -> list[NodegroupSpec]:
         InvalidError: pointers are below `/nodegroups`.
     """
     specs: list[NodegroupSpec] = []
+    names: dict[str, str] = {}
     errors: list[FieldError] = []
     for index, document in enumerate(raw):
         pointer = f"/nodegroups/{index}"
@@ -335,15 +318,13 @@ def parse(raw: Sequence[dict[str, Any]], cluster: str) -> list[NodegroupSpec]:
             errors.append(FieldError(f"{pointer}/cluster", "must be left out: the group belongs to this cluster"))
             continue
         try:
-            specs.append(validate(NodegroupSpec, {**document, "cluster": cluster}, pointer=pointer))
+            spec = validate(NodegroupSpec, {**document, "cluster": cluster}, pointer=pointer)
         except InvalidError as error:
             errors.extend(error.errors)
-    names = [spec.name for spec in specs]
-    errors.extend(
-        FieldError(f"/nodegroups/{index}/name", f"{name!r} stands twice")
-        for index, name in enumerate(names)
-        if name in names[:index]
-    )
+        else:
+            specs.append(spec)
+            names[f"{pointer}/name"] = spec.name
+    errors += repeated(names)
     if errors:
         raise InvalidError("The node groups are not valid.", errors)
     return specs

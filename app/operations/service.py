@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
@@ -10,7 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.core.caller import Caller
+from app.core.errors import ConflictError
 from app.core.ids import new_id
+from app.db.base import ResourceColumns
 from app.db.notify import OPERATIONS, Notifier
 from app.engine import claims
 from app.engine.models import LIVE, Operation, OperationDependency
@@ -65,6 +67,18 @@ class Plan:
     retry_of: str | None = None
     callback_url: str | None = None
     holds_lock: bool = True
+
+    @classmethod
+    def again(cls, failed: Operation, *, needs: Sequence[Needs] = (), parent_id: str | None = None) -> Self:
+        """Return what takes an operation that has failed up again."""
+        return cls(
+            failed.kind,
+            [step["name"] for step in failed.steps],
+            failed.input,
+            needs=needs,
+            parent_id=parent_id,
+            retry_of=failed.id,
+        )
 
 
 class ResourceChanges(Protocol):
@@ -146,6 +160,12 @@ class Ledger:
                 f"{live.kind} {live.id} is {live.status} on {live.resource_type} {live.resource_name!r}.",
                 operation_id=live.id,
             )
+
+    async def check_stays(self, session: AsyncSession, row: ResourceColumns, error: type[ConflictError]) -> None:
+        """Raise the error, which names the delete, if a resource is being deleted."""
+        if row.phase == "deleting":
+            live = await repository.live_of(session, row.id)
+            raise error(f"{row.name!r} is being deleted.", operation_id=live.id if live else None)
 
     async def supersede(self, session: AsyncSession, operation: Operation) -> None:
         """Take the lock from a running create, which then ends cancelled and leaves the clearing to who takes over."""

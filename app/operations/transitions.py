@@ -52,6 +52,13 @@ def check_unchanged(seen: ResourceColumns, locked: ResourceColumns) -> None:
         raise ChangedMeanwhileError(f"{locked.name!r} changed while the request was being checked; send it again.")
 
 
+def want(row: ResourceColumns, document: dict[str, Any], tags: dict[str, str]) -> None:
+    """Write a new desired spec; one that is the same is no new generation."""
+    if document != row.spec:
+        row.spec, row.tags = document, tags
+        row.generation += 1
+
+
 def settle(
     row: ResourceColumns, operation: Operation, ending: Ending, *, usable: bool, verb: Verb | None = None
 ) -> None:

@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import Caller
 from app.core.errors import FieldError, InvalidError
 from app.core.ids import new_id
-from app.core.validation import validate
+from app.core.validation import repeated, validate
+from app.db import resources
 from app.engine.models import Operation
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
 from app.operations.service import Ledger, Needs, Plan, Target
-from app.operations.transitions import check_unchanged
+from app.operations.transitions import check_unchanged, want
 from app.registries import repository
 from app.registries.errors import RegistryDeletingError, RegistryExistsError, RegistryNotFoundError
 from app.registries.models import Registry
@@ -68,11 +68,7 @@ class RegistryService:
             tags=spec.tags,
             phase="creating",
         )
-        session.add(registry)
-        try:
-            await session.flush()
-        except IntegrityError as error:
-            raise _exists(spec, None) from error
+        await resources.insert(session, registry, _exists(spec, None))
         plan = Plan(
             "registry.create",
             ("create_stack",),
@@ -96,7 +92,7 @@ class RegistryService:
             RegistryDeletingError: it is being deleted.
             OperationInProgressError: it is being changed.
         """
-        await self._refuse_deleting(session, registry)
+        await self._ledger.check_stays(session, registry, RegistryDeletingError)
         await self._ledger.check_free(session, registry.id)
         _check_mutable(registry, spec)
 
@@ -126,10 +122,7 @@ class RegistryService:
         await self.check_change(session, registry, spec)
         check_unchanged(seen, registry)
         usable = registry.phase == "active"
-        document = spec.model_dump(mode="json")
-        if document != registry.spec:
-            registry.spec, registry.tags = document, spec.tags
-            registry.generation += 1
+        want(registry, spec.model_dump(mode="json"), spec.tags)
         registry.phase = "updating"
         plan = Plan(
             "registry.update",
@@ -187,15 +180,9 @@ class RegistryService:
         if operation.kind == "registry.delete":
             force = bool(operation.input.get("force"))
             return await self._delete(session, caller, registry, force=force, retry_of=operation.id)
-        await self._refuse_deleting(session, registry)
+        await self._ledger.check_stays(session, registry, RegistryDeletingError)
         registry.phase = "creating" if operation.kind == "registry.create" else "updating"
-        plan = Plan(
-            operation.kind,
-            [step["name"] for step in operation.steps],
-            operation.input,
-            parent_id=parent_id,
-            retry_of=operation.id,
-        )
+        plan = Plan.again(operation, parent_id=parent_id)
         return await self._ledger.begin(session, caller, target_of(registry), plan)
 
     async def _delete(
@@ -223,13 +210,6 @@ class RegistryService:
         registry.phase = "deleting"
         return await self._ledger.begin(session, caller, target_of(registry), plan)
 
-    async def _refuse_deleting(self, session: AsyncSession, registry: Registry) -> None:
-        if registry.phase == "deleting":
-            live = await operations.live_of(session, registry.id)
-            raise RegistryDeletingError(
-                f"Registry {registry.name!r} is being deleted.", operation_id=live.id if live else None
-            )
-
 
 def parse(raw: Sequence[dict[str, Any]], *, region: str, account: str) -> list[RegistrySpec]:
     """Check the registries that stand in a cluster's request: they are in its region and account.
@@ -238,6 +218,7 @@ def parse(raw: Sequence[dict[str, Any]], *, region: str, account: str) -> list[R
         InvalidError: pointers are below `/registries`.
     """
     specs: list[RegistrySpec] = []
+    names: dict[str, str] = {}
     errors: list[FieldError] = []
     for index, document in enumerate(raw):
         pointer = f"/registries/{index}"
@@ -251,15 +232,13 @@ def parse(raw: Sequence[dict[str, Any]], *, region: str, account: str) -> list[R
             errors += elsewhere
             continue
         try:
-            specs.append(validate(RegistrySpec, {**document, **own}, pointer=pointer))
+            spec = validate(RegistrySpec, {**document, **own}, pointer=pointer)
         except InvalidError as error:
             errors += error.errors
-    names = [spec.name for spec in specs]
-    errors += [
-        FieldError(f"/registries/{index}/name", f"{name!r} stands twice")
-        for index, name in enumerate(names)
-        if name in names[:index]
-    ]
+        else:
+            specs.append(spec)
+            names[f"{pointer}/name"] = spec.name
+    errors += repeated(names)
     if errors:
         raise InvalidError("The registries are not valid.", errors)
     return specs

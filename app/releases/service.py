@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import Caller
 from app.core.crypto import UndecryptableError, Vault
 from app.core.errors import FieldError
 from app.core.ids import new_id
+from app.db import resources
 from app.engine.models import Operation
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
@@ -140,11 +140,7 @@ class ReleaseService:
             tags=spec.tags,
             phase="creating",
         )
-        session.add(release)
-        try:
-            await session.flush()
-        except IntegrityError as error:
-            raise _exists(spec, cluster, None) from error
+        await resources.insert(session, release, _exists(spec, cluster, None))
         data = {"generation": 1, "usable": False, "registry_id": registry_id}
         plan = Plan(
             "release.create",
@@ -351,14 +347,8 @@ class ReleaseService:
             release.phase = "creating" if operation.kind == "release.create" else "updating"
         spec = ReleaseSpec.model_validate(release.spec)
         registry_id = operation.input.get("registry_id")
-        plan = Plan(
-            operation.kind,
-            [step["name"] for step in operation.steps],
-            operation.input,
-            needs=await self._dependencies.needs(session, cluster, spec, registry_id, own_id=release.id),
-            parent_id=parent_id,
-            retry_of=operation.id,
-        )
+        needs = await self._dependencies.needs(session, cluster, spec, registry_id, own_id=release.id)
+        plan = Plan.again(operation, needs=needs, parent_id=parent_id)
         return await self._ledger.begin(session, caller, target_of(release), plan)
 
     def _write(self, release: Release, document: dict[str, Any], values: Values) -> None:
@@ -370,11 +360,7 @@ class ReleaseService:
 
     async def _refuse_deleting(self, session: AsyncSession, release: Release, cluster: ClusterView) -> None:
         refuse_unusable(cluster)
-        if release.phase == "deleting":
-            live = await operations.live_of(session, release.id)
-            raise ReleaseDeletingError(
-                f"Release {release.name!r} is being deleted.", operation_id=live.id if live else None
-            )
+        await self._ledger.check_stays(session, release, ReleaseDeletingError)
 
 
 def refuse_unusable(cluster: ClusterView) -> None:

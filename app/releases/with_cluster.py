@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import Caller
 from app.core.errors import FieldError, InvalidError, NotFoundError
-from app.core.validation import validate
+from app.core.validation import repeated, validate
 from app.db.session import Database
 from app.engine.models import Operation
 from app.operations import repository as operations
@@ -143,11 +143,8 @@ def parse(raw: Sequence[dict[str, Any]], cluster: str) -> list[Wanted]:
             errors.extend(error.errors)
         else:
             wanted.append(Wanted(index, spec, values))
-    names = [(release.spec.namespace, release.spec.name) for release in wanted]
-    errors.extend(
-        FieldError(f"{POINTER}/{release.index}/name", f"{release.spec.name!r} stands twice")
-        for place, release in enumerate(wanted)
-        if names[place] in names[:place]
+    errors += repeated(
+        {f"{POINTER}/{release.index}/name": f"{release.spec.namespace}/{release.spec.name}" for release in wanted}
     )
     if errors:
         raise InvalidError("The releases are not valid.", errors)

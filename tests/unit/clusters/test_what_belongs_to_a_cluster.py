@@ -1,0 +1,44 @@
+"""Node groups, registries and releases that stand in a cluster's own request."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.core.errors import InvalidError
+from app.nodegroups import service as nodegroups
+from app.registries import service as registries
+from app.releases import with_cluster as releases
+
+
+def release(name: str, namespace: str = "apps") -> dict[str, Any]:
+    chart = {"repository": "https://charts.example.com", "name": "web", "version": "1.0.0"}
+    return {"name": name, "namespace": namespace, "chart": chart}
+
+
+@pytest.mark.parametrize(
+    ("parse", "document", "place", "said"),
+    [
+        (lambda raw: nodegroups.parse(raw, "shop"), lambda name: {"name": name}, "/nodegroups", "'web'"),
+        (
+            lambda raw: registries.parse(raw, region="us-west-2", account="default"),
+            lambda name: {"name": name},
+            "/registries",
+            "'web'",
+        ),
+        (lambda raw: releases.parse(raw, "shop"), release, "/releases", "'apps/web'"),
+    ],
+)
+def test_names_that_stand_twice_are_named_by_their_own_place(
+    parse: Callable[[list[dict[str, Any]]], Any], document: Callable[[str], dict[str, Any]], place: str, said: str
+) -> None:
+    with pytest.raises(InvalidError) as caught:
+        parse([document("web"), {"name": 1}, document("web")])
+    assert (f"{place}/2/name", f"{said} stands twice") in [
+        (error.pointer, error.detail) for error in caught.value.errors
+    ]
+    parse([document("web"), document("other")])
+
+
+def test_releases_of_two_namespaces_may_share_a_name() -> None:
+    assert len(releases.parse([release("web"), release("web", "other")], "shop")) == 2
