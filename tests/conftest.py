@@ -13,7 +13,7 @@ import pytest
 from postgres import PostgresServer, ReusedDatabase
 from xdist.scheduler import LoadScopeScheduling
 
-from app import migrate
+from app import main, migrate
 from app.db.session import Database
 
 # The same examples at each run: what a gate says must depend on the code alone. To search for new ones:
@@ -48,6 +48,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     return Scheduling(config, log)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cold() -> Iterator[None]:
+    """Leave out what a service does for the first requests of a long life; tests of processes start real ones."""
+
+    async def warm(_clients: Any) -> None:
+        return None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(main, "_warm", warm)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """One server for the session (of an xdist worker), started by the first test that wants it."""
@@ -60,9 +72,11 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def reused_postgres(postgres_server: PostgresServer) -> ReusedDatabase:
-    """The database that tests have one after the other; it ends with its server."""
-    return ReusedDatabase(postgres_server)
+def reused_postgres(postgres_server: PostgresServer) -> Iterator[ReusedDatabase]:
+    """The database that tests have one after the other."""
+    database = ReusedDatabase(postgres_server)
+    yield database
+    database.close()
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ adds one again, so that it is written once.
 `wakes` counts wake-ups, so that one which comes while the operation is being worked on is not lost.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import functools
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,9 @@ BLOCKED_RECHECK_SECONDS = 60.0
 ADMISSION_BATCH = 2000
 """Pending operations looked at in one admission; the rest has its turn in the next one."""
 
+Phases = tuple[tuple[str, tuple[str, ...]], ...]
+"""The kinds of operations that a build knows, each with its phases."""
+
 _ADMISSION_LOCK = 7201
 _EVENTS_LOCK = 7202
 
@@ -38,14 +42,17 @@ class Due:
     seconds_to_next: float | None
 
 
-def _known(phases: Mapping[str, Collection[str]]) -> ColumnElement[bool]:
-    return or_(*(and_(col(Operation.kind) == kind, col(Operation.phase).in_(known)) for kind, known in phases.items()))
+# Both are asked for several times a second: to build them again takes longer than the database does.
+@functools.cache
+def _known(phases: Phases) -> ColumnElement[bool]:
+    return or_(*(and_(col(Operation.kind) == kind, col(Operation.phase).in_(known)) for kind, known in phases))
 
 
 def _unowned() -> ColumnElement[bool]:
     return or_(col(Operation.lease_expires_at).is_(None), col(Operation.lease_expires_at) < utcnow())
 
 
+@functools.cache
 def _admissible(per_region: int) -> ColumnElement[bool]:
     """Hold of pending operations that no full account + region keeps back.
 
@@ -66,7 +73,7 @@ def _needs_no_place() -> ColumnElement[bool]:
     return or_(col(Operation.lock_key).is_(None), col(Operation.cancel_requested))
 
 
-async def look(session: AsyncSession, *, per_region: int, phases: Mapping[str, Collection[str]]) -> Due:
+async def look(session: AsyncSession, *, per_region: int, phases: Phases) -> Due:
     """Tell by the database's clock whether there is something to admit or to claim.
 
     What waits for a place in a full region, and what only another build knows, is not due.
@@ -210,7 +217,7 @@ async def claim(
     owner: str,
     lease_seconds: float,
     limit: int,
-    phases: Mapping[str, Collection[str]],
+    phases: Phases,
     skip: Collection[str] = (),
 ) -> Sequence[Operation]:
     """Take up to `limit` due operations whose kind and phase this build knows; each gets a new `gen`.

@@ -71,7 +71,7 @@ class Engine:
         self._registry = registry
         self._settings = settings
         self._writer = ResultWriter(database.notifier, registry, observers)
-        self._phases = {kind: reconciler.phases for kind, reconciler in registry.items()}
+        self._phases = tuple((kind, reconciler.phases) for kind, reconciler in registry.items())
         self._wake = asyncio.Event()
         self._results: list[Result] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}

@@ -71,7 +71,7 @@ def service(localcloud: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def _is_ready(url: str) -> bool:
     with contextlib.suppress(httpx.TransportError):
-        return httpx.get(f"{url}/healthz", timeout=2).status_code == 200
+        return httpx.get(f"{url}/healthz", timeout=2, verify=False).status_code == 200
     return False
 
 

@@ -48,7 +48,7 @@ class LocalCloud:
         self._control("DELETE", "calls")
 
     def _control(self, method: str, what: str, body: Any = None) -> httpx.Response:
-        answer = httpx.request(method, f"{self.endpoint}/_localcloud/{what}", json=body, timeout=60)
+        answer = httpx.request(method, f"{self.endpoint}/_localcloud/{what}", json=body, timeout=60, verify=False)
         answer.raise_for_status()
         return answer
 

@@ -172,7 +172,7 @@ async def test_an_end_beside_an_admission_is_not_slept_through(bench: Bench) -> 
         assert not ending.done()
     await ending
     async with bench.database.read() as session:
-        due = await claims.look(session, per_region=10, phases={KIND: ("begin",)})
+        due = await claims.look(session, per_region=10, phases=((KIND, ("begin",)),))
     assert due.due
     async with bench.database.write() as session:
         assert await claims.admit(session, per_region=10) == 1
@@ -210,7 +210,7 @@ async def test_two_processes_never_admit_more_than_the_places(bench: Bench) -> N
 
 async def test_a_claim_takes_no_more_than_its_limit_and_what_others_hold_is_left(bench: Bench) -> None:
     ids = [await bench.begin() for _ in range(20)]
-    phases = {KIND: ("begin",)}
+    phases = ((KIND, ("begin",)),)
     async with bench.database.write() as session:
         assert await claims.admit(session, per_region=100) == 20
     claimed: list[str] = []

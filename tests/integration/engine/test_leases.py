@@ -233,7 +233,7 @@ async def test_a_result_whose_commit_went_unheard_is_written_once(bench: Bench) 
     ids = [await bench.begin("waits", steps=["a"]), await bench.begin("ends", steps=["a"])]
     async with bench.database.write() as session:
         await claims.admit(session, per_region=10)
-        rows = await claims.claim(session, owner="me", lease_seconds=20, limit=10, phases={KIND: ("begin",)})
+        rows = await claims.claim(session, owner="me", lease_seconds=20, limit=10, phases=((KIND, ("begin",)),))
     written = []
     for _ in range(2):
         async with bench.database.write() as session:

@@ -81,7 +81,7 @@ def wait_until_ready(process: subprocess.Popen[str], port: int) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz", verify=False).status_code == 200:
                 return
         except httpx.TransportError:
             pass
