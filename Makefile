@@ -74,9 +74,9 @@ test: install  ## all tests, on real PostgreSQL, the local cloud and its Kuberne
 kubernetes:
 	@+localcloud/.venv/bin/python -m slipway_localcloud build >/dev/null
 
-# One process more than two cores: tests wait about half of their time.
+# Twice as many processes as cores: tests wait about half of their time.
 test-service:
-	$(BIN)/pytest -q -n 3
+	$(BIN)/pytest -q -n 4
 
 test-localcloud:
 	localcloud/.venv/bin/pytest -q localcloud/tests

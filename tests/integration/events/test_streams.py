@@ -162,7 +162,7 @@ async def test_a_reader_that_leaves_frees_everything(server: Server) -> None:
 
 async def test_a_slow_reader_is_dropped_and_holds_nobody_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "MOST_WAITING", 20)
-    monkeypatch.setattr(sse, "SEND_SECONDS", 5.0)
+    monkeypatch.setattr(sse, "SEND_SECONDS", 3.0)
     row = operation()
     await save(server.database, row)
     slow = socket.create_connection(("127.0.0.1", server.port))

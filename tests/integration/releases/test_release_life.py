@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.objects import Ref
+from app.releases.models import Release
 
 
 def names(operation: dict[str, Any]) -> list[str]:
@@ -226,7 +227,10 @@ async def test_a_failed_install_is_taken_away(slipway: Helmed, kubernetes: Kuber
 async def test_what_does_not_go_is_told_with_whom_it_waits_for(slipway: Helmed, kubernetes: Kubernetes) -> None:
     held = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: held, finalizers: [example.com/hold]}\n"
     slipway.source.publish(("demo", "0.1.0", app_chart(templates__held_yaml=held)))
-    release = await slipway.install(timeout_seconds=30)  # the delete has as long
+    release = await slipway.install()
+    async with slipway.app.state.database.write() as session:  # a PATCH would install it again, within that time
+        row = await session.get_one(Release, release["id"])
+        row.spec = {**row.spec, "timeout_seconds": 8}
     error = await slipway.fail("DELETE", f"/releases/{release['id']}")
     assert error["code"] == "object_terminating"
     assert error["cause"] == {
