@@ -251,7 +251,7 @@ def serving(where: Path, database_url: str, cloud: LocalCloud | None = None, **s
 @contextlib.contextmanager
 def postgres() -> Iterator[tuple[str, int]]:
     """Run a PostgreSQL of the tests' kind; gives the URL of a migrated database and the server's process id."""
-    from tests.conftest import PostgresServer
+    from tests.postgres import PostgresServer
 
     server = PostgresServer()
     try:
