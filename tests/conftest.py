@@ -13,7 +13,7 @@ import pytest
 from postgres import PostgresServer, ReusedDatabase
 from xdist.scheduler import LoadScopeScheduling
 
-from app import main, migrate
+from app import migrate
 from app.db.session import Database
 
 # The same examples at each run: what a gate says must depend on the code alone. To search for new ones:
@@ -46,18 +46,6 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no typ
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     """Share tests out. (`--dist loadgroup` does not: xdist 3.8 writes groups where pytest 9.2 does not read them.)"""
     return Scheduling(config, log)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _cold() -> Iterator[None]:
-    """Leave out what a service does for the first requests of a long life; tests of processes start real ones."""
-
-    async def warm(_clients: Any) -> None:
-        return None
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(main, "_warm", warm)
-        yield
 
 
 @pytest.fixture(scope="session")

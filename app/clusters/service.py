@@ -147,7 +147,7 @@ class ClusterService:
             ClusterDeletingError: the cluster is being deleted.
             OperationInProgressError: the cluster is being changed.
         """
-        await self._ledger.check_stays(session, cluster, ClusterDeletingError)
+        await self._ledger.check_stays(session, cluster, "Cluster", ClusterDeletingError)
         await self._ledger.check_free(session, cluster.id)
         _check_mutable(cluster, ClusterSpec.model_validate(cluster.applied_spec), spec)
 
@@ -258,7 +258,7 @@ class ClusterService:
     async def _again(
         self, session: AsyncSession, caller: Caller, cluster: Cluster, operation: Operation, *, parent_id: str | None
     ) -> Operation:
-        await self._ledger.check_stays(session, cluster, ClusterDeletingError)
+        await self._ledger.check_stays(session, cluster, "Cluster", ClusterDeletingError)
         cluster.phase = "creating" if operation.kind == "cluster.create" else "updating"
         plan = Plan.again(operation, parent_id=parent_id)
         return await self._ledger.begin(session, caller, target_of(cluster), plan)

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from app.core.errors import SlipwayError
 from app.core.ids import looks_like_id
-from app.db.base import ResourceColumns
+from app.db.base import ResourceColumns, Table
 
 R = TypeVar("R", bound=ResourceColumns)
 
@@ -42,7 +42,7 @@ async def find(
     return (await session.execute(query.limit(20))).scalars().all()
 
 
-async def insert(session: AsyncSession, row: ResourceColumns, exists: SlipwayError) -> None:
+async def insert(session: AsyncSession, row: Table, exists: SlipwayError) -> None:
     """Write a new row; raise `exists` if another request has just written one of that name."""
     session.add(row)
     try:

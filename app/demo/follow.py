@@ -128,7 +128,7 @@ def family_table(family: Sequence[dict[str, Any]]) -> Table:
 
 
 def moment(text: str) -> datetime:
-    """Return the time that the API writes."""
+    """Return the time that the API writes; as text, one without a fraction of a second sorts behind one with."""
     return datetime.fromisoformat(text)
 
 

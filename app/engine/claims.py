@@ -294,10 +294,10 @@ async def lock_results(session: AsyncSession, operation_ids: Collection[str]) ->
     await lock(session, or_(own.in_(operation_ids), own.in_(parents), own.in_(dependents)))
 
 
-async def lock(session: AsyncSession, which: ColumnElement[bool]) -> None:
-    """Lock operations in the order of ids, as everybody does who changes several in one transaction."""
+async def lock(session: AsyncSession, *which: ColumnElement[bool]) -> Sequence[str]:
+    """Lock operations in the order of ids, as everybody does who changes several in one transaction; return the ids."""
     own = col(Operation.id)
-    await session.execute(select(own).where(which).order_by(own).with_for_update())
+    return (await session.execute(select(own).where(*which).order_by(own).with_for_update())).scalars().all()
 
 
 async def order_events(session: AsyncSession) -> None:
@@ -333,16 +333,8 @@ async def wake_waiting_for(session: AsyncSession, notifier: Notifier, ended: Ope
     The rows are locked before they are looked at: of two dependencies that end at the same moment, one sees both.
     """
     dependents = select(col(OperationDependency.operation_id)).where(col(OperationDependency.depends_on_id) == ended.id)
-    waiting = (
-        select(col(Operation.id))
-        .where(
-            or_(col(Operation.id).in_(dependents), col(Operation.id) == ended.parent_id),
-            col(Operation.status).in_(LIVE),
-        )
-        .order_by(col(Operation.id))
-        .with_for_update()
-    )
-    locked = (await session.execute(waiting)).scalars().all()
+    waiting = or_(col(Operation.id).in_(dependents), col(Operation.id) == ended.parent_id)
+    locked = await lock(session, waiting, col(Operation.status).in_(LIVE))
     free = select(col(Operation.id)).where(
         col(Operation.id).in_(locked), or_(col(Operation.status) == "running", ~_has_unfinished_dependency())
     )

@@ -300,7 +300,7 @@ class NodegroupService:
     async def _refuse_deleting(self, session: AsyncSession, group: Nodegroup, cluster: ClusterView) -> None:
         if cluster.phase == "deleting":
             raise ClusterDeletingError(f"Cluster {cluster.name!r} is being deleted.", cluster_id=cluster.id)
-        await self._ledger.check_stays(session, group, NodegroupDeletingError)
+        await self._ledger.check_stays(session, group, "Node group", NodegroupDeletingError)
 
 
 def parse(raw: Sequence[dict[str, Any]], cluster: str) -> list[NodegroupSpec]:

@@ -161,11 +161,13 @@ class Ledger:
                 operation_id=live.id,
             )
 
-    async def check_stays(self, session: AsyncSession, row: ResourceColumns, error: type[ConflictError]) -> None:
-        """Raise the error, which names the delete, if a resource is being deleted."""
+    async def check_stays(
+        self, session: AsyncSession, row: ResourceColumns, what: str, error: type[ConflictError]
+    ) -> None:
+        """Raise the error, which names the delete, if a resource (`what` it is, for people) is being deleted."""
         if row.phase == "deleting":
             live = await repository.live_of(session, row.id)
-            raise error(f"{row.name!r} is being deleted.", operation_id=live.id if live else None)
+            raise error(f"{what} {row.name!r} is being deleted.", operation_id=live.id if live else None)
 
     async def supersede(self, session: AsyncSession, operation: Operation) -> None:
         """Take the lock from a running create, which then ends cancelled and leaves the clearing to who takes over."""

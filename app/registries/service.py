@@ -92,7 +92,7 @@ class RegistryService:
             RegistryDeletingError: it is being deleted.
             OperationInProgressError: it is being changed.
         """
-        await self._ledger.check_stays(session, registry, RegistryDeletingError)
+        await self._ledger.check_stays(session, registry, "Registry", RegistryDeletingError)
         await self._ledger.check_free(session, registry.id)
         _check_mutable(registry, spec)
 
@@ -180,7 +180,7 @@ class RegistryService:
         if operation.kind == "registry.delete":
             force = bool(operation.input.get("force"))
             return await self._delete(session, caller, registry, force=force, retry_of=operation.id)
-        await self._ledger.check_stays(session, registry, RegistryDeletingError)
+        await self._ledger.check_stays(session, registry, "Registry", RegistryDeletingError)
         registry.phase = "creating" if operation.kind == "registry.create" else "updating"
         plan = Plan.again(operation, parent_id=parent_id)
         return await self._ledger.begin(session, caller, target_of(registry), plan)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import Caller
@@ -10,6 +9,7 @@ from app.core.crypto import Vault
 from app.core.ids import new_id
 from app.core.merge_patch import merge_patch
 from app.core.validation import validate
+from app.db import resources
 from app.releases import repository
 from app.releases.errors import CredentialExistsError
 from app.releases.models import ChartCredential
@@ -38,11 +38,7 @@ class CredentialService:
             username=spec.username,
             sealed_password=self._vault.encrypt(spec.password),
         )
-        session.add(row)
-        try:
-            await session.flush()
-        except IntegrityError as error:
-            raise CredentialExistsError(f"There is a credential for {spec.host}.") from error
+        await resources.insert(session, row, CredentialExistsError(f"There is a credential for {spec.host}."))
         await session.refresh(row)  # the database fills in times
         return row
 

@@ -23,10 +23,9 @@ from app.releases.watch import watched
 SHORTEST_SECONDS = 1.0
 """Helm is not begun for less."""
 MOST_KILLS = 10
-
+"""How often a helm that somebody kills is begun again."""
 RECOVER_SECONDS = 60.0
 """The least time to take back what failed: it must not fail for the short patience that it is there to mend."""
-"""How often a helm that somebody kills is begun again."""
 _RETRIED = (helm.Killed, helm.Cancelled)
 
 

@@ -360,7 +360,7 @@ class ReleaseService:
 
     async def _refuse_deleting(self, session: AsyncSession, release: Release, cluster: ClusterView) -> None:
         refuse_unusable(cluster)
-        await self._ledger.check_stays(session, release, ReleaseDeletingError)
+        await self._ledger.check_stays(session, release, "Release", ReleaseDeletingError)
 
 
 def refuse_unusable(cluster: ClusterView) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from botocore.exceptions import ClientError
@@ -111,10 +112,12 @@ def test_a_create_repeated_with_its_token_is_the_same_stack(cloud: Cloud) -> Non
 
 def test_a_delete_wins_over_a_running_create(cloud: Cloud) -> None:
     """The creation stops, nothing comes back, the name is free, and the id still answers."""
-    cloud.rules({"op": "create", "logical": "Log2", "delay": 600})
+    cloud.rules({"op": "create", "logical": "Log2", "delay": 3})
     stack = cloud.create(groups(2), "shortlived")
     cloud.client("cloudformation").delete_stack(StackName="shortlived")
     cloud.wait(stack, "DELETE_COMPLETE")
+    time.sleep(3.2)  # the creation would have ended by now
+    assert cloud.stack(stack)["StackStatus"] == "DELETE_COMPLETE"
     assert "CREATE_COMPLETE" not in cloud.statuses(stack)
     assert cloud.control("GET", "leftovers")[1].get("AWS::Logs::LogGroup") is None
     with pytest.raises(ClientError) as error:

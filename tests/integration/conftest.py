@@ -17,6 +17,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
+from app import main
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.connection import Connection
 from app.gateways.kubernetes.errors import Unreachable
@@ -51,6 +52,18 @@ class LocalCloud:
         answer = httpx.request(method, f"{self.endpoint}/_localcloud/{what}", json=body, timeout=60, verify=False)
         answer.raise_for_status()
         return answer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cold() -> Iterator[None]:
+    """Leave out what a service does for the first requests of a long life; tests of processes start real ones."""
+
+    async def warm(_clients: Any) -> None:
+        return None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(main, "_warm", warm)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Any
 
 import httpx
@@ -134,11 +133,6 @@ async def running(url: str, cloud: LocalCloud, *, with_worker: bool = True) -> A
         httpx.AsyncClient(transport=transport, base_url="http://slipway.test", headers=headers, timeout=30) as client,
     ):
         yield Slipway(app, client, cloud, clients)
-
-
-def moment(shown: str) -> datetime:
-    """Return a time of an answer: as text, one without a fraction of a second sorts behind one with."""
-    return datetime.fromisoformat(shown)
 
 
 def pointers(problem: Json) -> list[str]:

@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from integration.running import REGION, WORKERS, Slipway, moment
+from integration.running import REGION, WORKERS, Slipway
+
+from app.demo.follow import moment
 
 NETWORK = {"zones": 2, "nat": "none"}
 TAINT = {"key": "dedicated", "value": "gpu", "effect": "NO_SCHEDULE"}

@@ -153,9 +153,8 @@ async def test_a_cancelled_install_is_failed(releases: Releases, app: Chart, nam
 async def test_a_killed_helm_is_repaired(
     releases: Releases, app: Chart, kubernetes: Kubernetes, namespace: str, tmp_path: Path, installed: bool
 ) -> None:
-    change = ENOUGH
     if installed:
-        await releases.upgrade("shop", app, {}, namespace=namespace, change=change)
+        await releases.upgrade("shop", app, {}, namespace=namespace, change=ENOUGH)
     task = asyncio.create_task(releases.upgrade("shop", app, {**NEVER, "password": "x"}, namespace=namespace))
     await _pending(releases, namespace)
     _kill(tmp_path)
@@ -164,30 +163,29 @@ async def test_a_killed_helm_is_repaired(
     was = "pending-upgrade" if installed else "pending-install"
     assert (await releases.get("shop", namespace=namespace)).status == was
     with pytest.raises(errors.ReleaseInProgress):
-        await releases.upgrade("shop", app, {}, namespace=namespace, change=change)
+        await releases.upgrade("shop", app, {}, namespace=namespace, change=ENOUGH)
 
     revision = 2 if installed else 1
     assert await repair_pending(kubernetes, "shop", namespace=namespace) == [Repaired(revision, was)]
     assert await repair_pending(kubernetes, "shop", namespace=namespace) == []
     repaired = await releases.get("shop", namespace=namespace)
     assert (repaired.status, repaired.values["password"]) == ("failed", "x")
-    done = await releases.upgrade("shop", app, {}, namespace=namespace, change=change)
+    done = await releases.upgrade("shop", app, {}, namespace=namespace, change=ENOUGH)
     assert (done.revision, done.status) == (revision + 1, "deployed")
 
 
 async def test_a_repaired_upgrade_rolls_back(
     releases: Releases, app: Chart, kubernetes: Kubernetes, namespace: str, tmp_path: Path
 ) -> None:
-    change = ENOUGH
-    await releases.upgrade("shop", app, {}, namespace=namespace, change=change)
+    await releases.upgrade("shop", app, {}, namespace=namespace, change=ENOUGH)
     task = asyncio.create_task(releases.upgrade("shop", app, NEVER, namespace=namespace))
     await _pending(releases, namespace)
     _kill(tmp_path)
     with pytest.raises(errors.Killed):
         await task
     await repair_pending(kubernetes, "shop", namespace=namespace)
-    assert (await releases.rollback("shop", 1, namespace=namespace, change=change)).status == "deployed"
-    assert await releases.uninstall("shop", namespace=namespace, change=change)
+    assert (await releases.rollback("shop", 1, namespace=namespace, change=ENOUGH)).status == "deployed"
+    assert await releases.uninstall("shop", namespace=namespace, change=ENOUGH)
 
 
 async def test_preview_and_diff(releases: Releases, app: Chart, kubernetes: Kubernetes, namespace: str) -> None:

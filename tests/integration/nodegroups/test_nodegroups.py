@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
-from integration.running import REGION, WORKERS, Slipway, moment, pointers
+from integration.running import REGION, WORKERS, Slipway, pointers
+
+from app.demo.follow import moment
 
 
 @pytest.fixture

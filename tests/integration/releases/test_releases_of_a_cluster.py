@@ -5,7 +5,9 @@ from typing import Any
 
 from integration.conftest import LocalCloud
 from integration.releases.conftest import Helmed
-from integration.running import REGION, WORKERS, moment, pointers
+from integration.running import REGION, WORKERS, pointers
+
+from app.demo.follow import moment
 
 
 def cluster(name: str, releases: list[dict[str, Any]], **spec: Any) -> dict[str, Any]:
