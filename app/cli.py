@@ -122,10 +122,12 @@ def localcloud_up(
     port: Annotated[int, typer.Option(min=0, max=65535)] = 4566,
     folder: Annotated[Path, typer.Option("--dir", help="Where it keeps its state.")] = Path(".localcloud"),
     die_with_parent: Annotated[bool, typer.Option("--die-with-parent", help="End when the parent ends.")] = False,
+    day: Annotated[str | None, typer.Option(help="The day that EKS's support of versions goes by.")] = None,
 ) -> None:
     """Run the local cloud in the foreground; prints one JSON line when it is ready."""
-    bound = ["--die-with-parent"] if die_with_parent else []
-    _become_localcloud(["up", "--port", str(port), "--dir", str(folder), *bound])
+    more = ["--die-with-parent"] if die_with_parent else []
+    more += ["--day", day] if day else []
+    _become_localcloud(["up", "--port", str(port), "--dir", str(folder), *more])
 
 
 @localcloud.command("build")
