@@ -58,6 +58,7 @@ def test_a_cluster_through_the_api(cloud: Cloud, base: dict[str, str]) -> None:
     cloud.client("logs").delete_log_group(logGroupName="/aws/eks/rest/cluster")
 
 
+@pytest.mark.calendar
 def test_versions_and_addons_on_offer(cloud: Cloud) -> None:
     """What a client chooses versions by."""
     eks = cloud.client("eks")

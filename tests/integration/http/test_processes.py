@@ -100,6 +100,7 @@ def end(process: subprocess.Popen[str]) -> str:
     return errors
 
 
+@pytest.mark.calendar
 def test_serve_on_sqlite_from_nothing(start: Start, tmp_path: Path) -> None:
     url, port = f"sqlite:///{tmp_path / 'new' / 'slipway.db'}", free_port()
     process = start(url, "serve", "--port", str(port))

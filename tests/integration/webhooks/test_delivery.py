@@ -282,6 +282,7 @@ async def test_an_ending_worker_gives_back_what_it_could_not_send(database_url: 
         await service.delivery(webhook["id"], lambda found: found["status"] == "succeeded")
 
 
+@pytest.mark.calendar
 async def test_old_events_go_with_their_deliveries(idle: Service, receiver: Receiver) -> None:
     webhook = await idle.webhook(receiver.url)
     for _ in range(2):

@@ -127,6 +127,7 @@ async def test_plain_http_where_it_is_not_allowed(
         await fetched(helm, RepositoryChart(f"https://{ECR}:{secure.port}/charts", "demo"))
 
 
+@pytest.mark.calendar
 async def test_tls_goes_through(helm: Helm, secure: Source, resolving: dict[str, list[str]]) -> None:
     secure.publish(("demo", "0.1.0", chart_of()))
     secure.push("demo", "0.1.0", chart_of())

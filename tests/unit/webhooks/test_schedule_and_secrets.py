@@ -25,6 +25,7 @@ def test_the_schedule_takes_three_days() -> None:
     assert (schedule.delay(4, 1.0) or 0) > 5000
 
 
+@pytest.mark.calendar
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
@@ -68,6 +69,7 @@ def test_secrets_that_are_some() -> None:
     assert secrets.make() != secrets.make()
 
 
+@pytest.mark.calendar
 def test_a_rotation_has_no_gap() -> None:
     one, two, three = (secrets.make() for _ in range(3))
     sealed = secrets.first(VAULT, one)
@@ -81,6 +83,7 @@ def test_a_rotation_has_no_gap() -> None:
     assert one not in str(sealed)
 
 
+@pytest.mark.calendar
 def test_every_secret_signs() -> None:
     known, now = [secrets.make(), secrets.make()], datetime.now(UTC)
     message = Message("evt_1", "https://example.com/", '{"type":"ü"}')
