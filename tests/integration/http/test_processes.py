@@ -222,6 +222,13 @@ def test_wrong_settings_are_told_in_a_sentence(
     assert name in result.stderr
 
 
+def test_the_local_cloud_takes_no_day_that_it_does_not_know(start: Start, sqlite_url: str) -> None:
+    process = start(sqlite_url, "localcloud", "up", "--port", "0", "--day", "2031-01-01")
+    _, errors = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == 2
+    assert "2031-01-01 is not from 2025-10-02 to 2028-03-27" in errors
+
+
 def test_help_lists_the_commands(slipway: Callable[..., Result], sqlite_url: str) -> None:
     result = slipway(sqlite_url, "--help")
     assert result.exit_code == 0
