@@ -49,21 +49,20 @@ def _json(status: int, document: Any) -> Response:
 
 
 def _put_rules(body: bytes) -> list[dict[str, Any]]:
-    try:
-        document = json.loads(body)
-    except ValueError as error:
-        raise InvalidRules(f"the body is not JSON: {error}") from error
-    RULES.replace(document)
+    RULES.replace(_parsed(body, InvalidRules))
     return RULES.describe()
 
 
 def _put_day(body: bytes) -> dict[str, str]:
-    try:
-        document = json.loads(body)
-    except ValueError as error:
-        raise InvalidDay(f"the body is not JSON: {error}") from error
-    CALENDAR.replace(document)
+    CALENDAR.replace(_parsed(body, InvalidDay))
     return CALENDAR.describe()
+
+
+def _parsed(body: bytes, invalid: type[ValueError]) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise invalid(f"the body is not JSON: {error}") from error
 
 
 def _clear_calls() -> None:
