@@ -50,6 +50,7 @@ def serve(
     """Serve the API, and do the background work in the same process."""
     settings = _settings()
     _prepare_schema(settings)
+    _check_admin_key(settings)
     _check_key(settings)
     import uvicorn
 
@@ -180,6 +181,16 @@ def _check_key(settings: "Settings") -> None:
     try:
         open_vault(settings).check()
     except EncryptionKeyError as error:
+        _give_up(str(error))
+
+
+def _check_admin_key(settings: "Settings") -> None:
+    """Refuse to serve with a key that can be guessed, or on PostgreSQL without one: replicas would each make theirs."""
+    from app.access.admin_keys import AdminKeyError, check
+
+    try:
+        check(settings)
+    except AdminKeyError as error:
         _give_up(str(error))
 
 
