@@ -16,7 +16,11 @@ class Settings(BaseSettings):
         default_factory=lambda: f"sqlite:///{Path.home() / '.local' / 'share' / 'slipway' / 'slipway.db'}",
         description="sqlite:///… or postgresql://…",
     )
-    admin_key: SecretStr | None = Field(default=None, description="The first admin key, sent as a bearer token.")
+    admin_key: SecretStr | None = Field(
+        default=None,
+        description="The first admin key, sent as a bearer token; several, separated by commas, all count.",
+    )
+    admin_key_file: Path | None = Field(default=None, description="A file that holds it.")
     encryption_key: SecretStr | None = Field(
         default=None, description="Encrypts secrets at rest; several, separated by commas: the first one encrypts."
     )

@@ -8,6 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.core.caller import Caller
 from app.core.errors import UnauthenticatedError
+from app.http.authentication_failures import AuthenticationFailures
 
 Authenticate = Callable[[str, str | None], Awaitable[Caller]]
 """Takes a token and the request's id; raises UnauthenticatedError for a token that is none."""
@@ -27,11 +28,17 @@ async def get_caller(
     known: Caller | None = getattr(request.state, "caller", None)
     if known is not None:
         return known
+    failures: AuthenticationFailures = request.app.state.authentication_failures
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
+        failures.missing()
         raise UnauthenticatedError("Send an API key: Authorization: Bearer KEY.")
     authenticate: Authenticate = request.app.state.authenticate
-    caller = await authenticate(token.strip(), getattr(request.state, "request_id", None))
+    try:
+        caller = await authenticate(token.strip(), getattr(request.state, "request_id", None))
+    except UnauthenticatedError:
+        failures.wrong(request.client.host if request.client else None)
+        raise
     request.state.caller = caller
     return caller
 

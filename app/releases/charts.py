@@ -24,6 +24,7 @@ from app.gateways.helm.chart import Chart, ChartSource, Credential, OciChart, Re
 from app.gateways.helm.client import Helm
 from app.gateways.helm.errors import RepositoryDenied
 from app.releases import repository
+from app.releases.credentials import password_place
 from app.releases.ports import Registries
 from app.releases.schemas import ChartSpec
 
@@ -193,7 +194,7 @@ class Charts:
         if row is None:
             return None
         try:
-            return Credential(row.username, self._vault.decrypt(row.sealed_password))
+            return Credential(row.username, self._vault.decrypt(row.sealed_password, password_place(row.id)))
         except UndecryptableError as error:
             raise RepositoryDenied(f"the stored credential for {host} cannot be decrypted: {error}") from error
 

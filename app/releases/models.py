@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, UniqueConstraint
+from sqlalchemy import UniqueConstraint
 from sqlmodel import Field
 
 from app.db.base import ResourceColumns, Table, live_unique_index, page_index
+from app.db.sealed import SealedText
 from app.db.types import JsonDocument, UtcDateTime, utcnow
 
 
@@ -27,7 +28,7 @@ class Release(ResourceColumns, table=True):
 
     cluster_id: str = Field(max_length=40, foreign_key="clusters.id", index=True)
     namespace: str = Field(max_length=63)
-    sealed_values: str = Field(sa_type=Text)
+    sealed_values: str = Field(sa_type=SealedText)
 
 
 class ReleaseRevision(Table, table=True):
@@ -38,7 +39,7 @@ class ReleaseRevision(Table, table=True):
     release_id: str = Field(primary_key=True, max_length=40, foreign_key="releases.id")
     revision: int = Field(primary_key=True)
     spec: dict[str, Any] = Field(sa_type=JsonDocument)
-    sealed_values: str = Field(sa_type=Text)
+    sealed_values: str = Field(sa_type=SealedText)
     chart: dict[str, Any] = Field(sa_type=JsonDocument)
     created_at: datetime = Field(default=None, sa_type=UtcDateTime, sa_column_kwargs={"default": utcnow()})
 
@@ -53,7 +54,7 @@ class ChartCredential(Table, table=True):
     project_id: str = Field(max_length=40, foreign_key="projects.id")
     host: str = Field(max_length=260)
     username: str = Field(max_length=256)
-    sealed_password: str = Field(sa_type=Text)
+    sealed_password: str = Field(sa_type=SealedText)
     generation: int = 1
     created_at: datetime = Field(default=None, sa_type=UtcDateTime, sa_column_kwargs={"default": utcnow()})
     updated_at: datetime = Field(

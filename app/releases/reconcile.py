@@ -153,11 +153,11 @@ class ReleaseReconciler(Reconciler):
         revision = data.get("outputs", {}).get("revision")
         if ending == "succeeded" and revision:
             release.facts = {**release.facts, APPLIED: release.spec}
-            await _keep_revision(session, release, revision, release, data.get("chart") or {})
+            await self._keep_revision(session, release, revision, release, data.get("chart") or {})
         elif revision and "recovered" in data:
             old = await repository.revision(session, release.id, data["recovered"])
             if old is not None:
-                await _keep_revision(session, release, revision, old, old.chart)
+                await self._keep_revision(session, release, revision, old, old.chart)
 
     async def settle_phase(self, session: AsyncSession, release: Release, operation: Operation, ending: Ending) -> None:
         """Write phase and conditions."""
@@ -272,18 +272,23 @@ class ReleaseReconciler(Reconciler):
                 work.now,
             )
 
-
-async def _keep_revision(
-    session: AsyncSession, release: Release, revision: int, made_of: Release | ReleaseRevision, chart: dict[str, Any]
-) -> None:
-    row = ReleaseRevision(
-        release_id=release.id,
-        revision=revision,
-        spec=made_of.spec,
-        sealed_values=made_of.sealed_values,
-        chart=chart,
-    )
-    await session.merge(row)
+    async def _keep_revision(
+        self,
+        session: AsyncSession,
+        release: Release,
+        revision: int,
+        made_of: Release | ReleaseRevision,
+        chart: dict[str, Any],
+    ) -> None:
+        try:
+            sealed = self._tools.service.sealed_for_revision(made_of, release.id, revision)
+        except ValuesLostError as error:  # what helm did is done; a rollback to it takes helm's own record
+            log.warning("revision %d of %s is not kept: %s", revision, release.id, error.message)
+            return
+        row = ReleaseRevision(
+            release_id=release.id, revision=revision, spec=made_of.spec, sealed_values=sealed, chart=chart
+        )
+        await session.merge(row)
 
 
 async def connection_of(clouds: Clouds, cluster: ClusterView) -> Connection | None:

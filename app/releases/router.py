@@ -154,7 +154,7 @@ async def roll_back_release(
         kept = await repository.revision(session, row.id, body.revision)
     present = await feature.reader.get(row, found.cluster, body.revision)
     if kept is not None:
-        spec, values, chart = kept.spec, feature.service.opened(kept.sealed_values), kept.chart
+        spec, values, chart = kept.spec, feature.service.values(kept), kept.chart
     else:  # somebody made it with helm itself
         spec, values, chart = row.spec, dict(present.values), row.facts.get("chart") or {}
     async with change.transaction() as session:

@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import Caller
-from app.core.crypto import UndecryptableError, Vault
+from app.core.crypto import Place, UndecryptableError, Vault
 from app.core.errors import FieldError
 from app.core.ids import new_id
 from app.db import resources
+from app.db.sealed import place
 from app.engine.models import Operation
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
@@ -27,7 +28,7 @@ from app.releases.errors import (
     ReleaseNotReadyError,
     ValuesLostError,
 )
-from app.releases.models import Release
+from app.releases.models import Release, ReleaseRevision
 from app.releases.order import Dependencies
 from app.releases.plans import steps_of, target_of
 from app.releases.ports import Clusters, ClusterView, Registries, RegistryView
@@ -48,25 +49,30 @@ class ReleaseService:
         self._vault = vault
         self._dependencies = Dependencies(clusters, registries)
 
-    def values(self, release: Release) -> Values:
-        """Return the values of a release's spec, secret ones too.
+    def values(self, made_of: Release | ReleaseRevision) -> Values:
+        """Return the values of a release's spec, or of what a revision was made of, secret ones too.
 
         Raises:
             ValuesLostError: the key that encrypted them is gone.
         """
-        return self.opened(release.sealed_values)
-
-    def opened(self, sealed: str) -> Values:
-        """Return values that were sealed with a release or one of its revisions.
-
-        Raises:
-            ValuesLostError: the key that encrypted them is gone.
-        """
+        at = (
+            _of_release(made_of.id)
+            if isinstance(made_of, Release)
+            else _of_revision(made_of.release_id, made_of.revision)
+        )
         try:
-            values: Values = json.loads(self._vault.decrypt(sealed))
+            values: Values = json.loads(self._vault.decrypt(made_of.sealed_values, at))
         except UndecryptableError as error:
             raise ValuesLostError(str(error), retry_after=300) from error
         return values
+
+    def sealed_for_revision(self, made_of: Release | ReleaseRevision, release_id: str, revision: int) -> str:
+        """Return the values of a release or revision, encrypted for another revision's row.
+
+        Raises:
+            ValuesLostError: the key that encrypted them is gone.
+        """
+        return self._vault.encrypt(json.dumps(self.values(made_of)), _of_revision(release_id, revision))
 
     async def registry(self, session: AsyncSession, project_id: str, spec: ReleaseSpec) -> RegistryView | None:
         """Return the registry that the chart comes from, None if it comes from elsewhere.
@@ -127,8 +133,9 @@ class ReleaseService:
         registry = await self.registry(session, cluster.project_id, spec)
         registry_id = registry.id if registry else None
         needs = await self._dependencies.needs(session, cluster, spec, registry_id)
+        release_id = new_id("rel")
         release = Release(
-            id=new_id("rel"),
+            id=release_id,
             project_id=cluster.project_id,
             account_id=cluster.account_id,
             region=cluster.region,
@@ -136,7 +143,7 @@ class ReleaseService:
             cluster_id=cluster.id,
             namespace=spec.namespace,
             spec=spec.document(),
-            sealed_values=self._vault.encrypt(json.dumps(values)),
+            sealed_values=self._vault.encrypt(json.dumps(values), _of_release(release_id)),
             tags=spec.tags,
             phase="creating",
         )
@@ -355,7 +362,8 @@ class ReleaseService:
         """Write the desired spec; one that is the same is no new generation."""
         if document == release.spec and values == self.values(release):
             return
-        release.spec, release.sealed_values = document, self._vault.encrypt(json.dumps(values))
+        release.spec = document
+        release.sealed_values = self._vault.encrypt(json.dumps(values), _of_release(release.id))
         release.generation += 1
 
     async def _refuse_deleting(self, session: AsyncSession, release: Release, cluster: ClusterView) -> None:
@@ -374,6 +382,14 @@ def refuse_unusable(cluster: ClusterView) -> None:
         raise ClusterDeletingError(f"Cluster {cluster.name!r} is being deleted.", cluster_id=cluster.id)
     if cluster.phase == "failed" and not cluster.endpoint:
         raise ClusterFailedError(f"Cluster {cluster.name!r} has failed.", cluster_id=cluster.id)
+
+
+def _of_release(release_id: str) -> Place:
+    return place(Release, "sealed_values", release_id)
+
+
+def _of_revision(release_id: str, revision: int) -> Place:
+    return place(ReleaseRevision, "sealed_values", release_id, revision)
 
 
 def _exists(spec: ReleaseSpec, cluster: ClusterView, release_id: str | None) -> ReleaseExistsError:

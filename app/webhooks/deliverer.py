@@ -128,7 +128,8 @@ class Deliverer:
         unsigned = {delivery.project_id for delivery in claimed if not delivery.sealed}
         for project_id in sorted(unsigned):
             with contextlib.suppress(NoEncryptionKeyError):
-                await queue.make_callback_secret(session, project_id, secrets.first(self._vault, secrets.make()))
+                sealed = secrets.first(self._vault, queue.callbacks_place(project_id), secrets.make())
+                await queue.make_callback_secret(session, project_id, sealed)
         return await queue.read(session, [delivery.id for delivery in claimed]) if unsigned else claimed
 
     def _start(self, delivery: Claimed) -> None:
@@ -156,7 +157,7 @@ class Deliverer:
 
     async def _send(self, delivery: Claimed) -> Answer:
         try:
-            signing = secrets.opened(self._vault, delivery.sealed, datetime.now(UTC))
+            signing = secrets.opened(self._vault, delivery.sealed_at, delivery.sealed, datetime.now(UTC))
         except UndecryptableError as error:
             log.error("%s cannot be signed: %s", delivery.id, error)
             return Answer(datetime.now(UTC), 0, error=f"Slipway cannot sign it: {error}")

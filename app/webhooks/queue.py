@@ -13,6 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.core.crypto import Place
+from app.db.sealed import place
 from app.db.session import Database
 from app.db.types import utcnow
 from app.webhooks import health
@@ -115,11 +117,17 @@ async def read(session: AsyncSession, ids: Sequence[str]) -> list[Claimed]:
             event_type=delivery.event_type,
             payload=payload,
             sealed=webhook.secrets if webhook else callback_secrets or [],
+            sealed_at=place(Webhook, "secrets", webhook.id) if webhook else callbacks_place(delivery.project_id),
             tries=delivery.tries,
             failing_since=webhook.failing_since if webhook else None,
         )
         for delivery, payload, webhook, callback_secrets in await session.execute(query)
     ]
+
+
+def callbacks_place(project_id: str) -> Place:
+    """Return where the callback secret of a project is kept."""
+    return place(CallbackSecret, "secrets", project_id)
 
 
 async def make_callback_secret(session: AsyncSession, project_id: str, sealed: list[dict[str, Any]]) -> None:

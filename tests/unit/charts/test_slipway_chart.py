@@ -1,15 +1,18 @@
 """The chart that Slipway ships as: what helm makes of it, and what it refuses."""
 
+import base64
 from typing import Any
 
 import pytest
 from unit.charts import rendering
 from unit.charts.rendering import ROOT, Document, documents_of, helm, pod_of, template
 
+from app.access import admin_keys
 from app.core.settings import Settings
 
 CHART = ROOT / "charts" / "slipway"
 POSTGRESQL = ("database.url=postgresql://u:p@db/slipway", "secrets.encryptionKey=a-key")
+ADMIN_KEY = "an-admin-key-of-these-tests-0123456789"
 
 
 def render(*sets: str) -> list[Document]:
@@ -37,7 +40,10 @@ def test_by_default_it_is_one_replica_with_sqlite_on_a_volume_that_stays() -> No
     assert deployment["spec"]["replicas"] == 1
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}
     container = pod_of(deployment)["containers"][0]
-    assert env_of(container) == {"SLIPWAY_DATABASE_URL": "sqlite:////data/slipway.db"}
+    assert env_of(container) == {
+        "SLIPWAY_DATABASE_URL": "sqlite:////data/slipway.db",
+        "SLIPWAY_ADMIN_KEY": {"secretKeyRef": {"name": "slipway-admin-key", "key": "admin-key"}},
+    }
     assert "--no-worker" not in container["args"]
     claim = one(documents, "PersistentVolumeClaim")
     assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
@@ -45,15 +51,16 @@ def test_by_default_it_is_one_replica_with_sqlite_on_a_volume_that_stays() -> No
 
 
 def test_on_postgresql_it_is_several_that_migrate_first_and_are_replaced_one_by_one() -> None:
-    documents = render(*POSTGRESQL, "secrets.adminKey=first")
+    documents = render(*POSTGRESQL, f"secrets.adminKey={ADMIN_KEY}")
 
     deployment = one(documents, "Deployment")
     assert deployment["spec"]["replicas"] == 2
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     pod = pod_of(deployment)
     assert [each["args"] for each in pod["initContainers"]] == [["slipway", "migrate"]]
-    expected = {"SLIPWAY_DATABASE_URL", "SLIPWAY_ENCRYPTION_KEY", "SLIPWAY_ADMIN_KEY"}
-    assert set(env_of(pod["containers"][0])) == set(env_of(pod["initContainers"][0])) == expected
+    expected = {"SLIPWAY_DATABASE_URL", "SLIPWAY_ENCRYPTION_KEY"}
+    assert set(env_of(pod["initContainers"][0])) == expected
+    assert set(env_of(pod["containers"][0])) == {*expected, "SLIPWAY_ADMIN_KEY"}
     assert set(one(documents, "Secret")["stringData"]) == {"database-url", "encryption-key", "admin-key"}
     assert "PersistentVolumeClaim" not in {each["kind"] for each in documents}
     one(documents, "PodDisruptionBudget")
@@ -67,6 +74,7 @@ def test_workers_of_their_own_take_the_work_from_the_api() -> None:
     )
     assert "--no-worker" in api["args"]
     assert worker["args"] == ["slipway", "worker"]
+    assert ("SLIPWAY_ADMIN_KEY" in env_of(api), "SLIPWAY_ADMIN_KEY" in env_of(worker)) == (True, False)
     assert "readinessProbe" not in worker
     selector = one(documents, "Service")["spec"]["selector"]
     labels = one(documents, "Deployment", "slipway-worker")["spec"]["template"]["metadata"]["labels"]
@@ -79,6 +87,37 @@ def test_a_secret_of_the_operator_is_used_and_none_is_made() -> None:
     assert "Secret" not in {each["kind"] for each in documents}
     found = env_of(pod_of(one(documents, "Deployment"))["containers"][0])
     assert {entry["secretKeyRef"]["name"] for entry in found.values()} == {"mine"}
+
+
+def test_the_first_key_is_made_with_the_release() -> None:
+    one_time, another = (one(render(*POSTGRESQL), "Secret", "slipway-admin-key")["data"]["admin-key"] for _ in range(2))
+
+    assert one_time != another
+    key = base64.b64decode(one_time).decode()
+    assert admin_keys.of_settings(Settings(admin_key=key)) == [key]
+    for given in (("secrets.existingSecret=mine",), (f"secrets.adminKey={ADMIN_KEY}",)):
+        names = {each["metadata"]["name"] for each in render(*given) if each["kind"] == "Secret"}
+        assert "slipway-admin-key" not in names
+
+
+@pytest.mark.parametrize(
+    ("sets", "secret"),
+    [
+        ((), "slipway-admin-key"),
+        (("secrets.existingSecret=mine",), "mine"),
+        ((f"secrets.adminKey={ADMIN_KEY}",), "slipway"),
+    ],
+)
+def test_the_notes_say_where_the_key_is_and_never_the_log(sets: tuple[str, ...], secret: str) -> None:
+    done = helm(
+        "install", "slipway", str(CHART), "--dry-run=client", *(part for each in sets for part in ("--set", each))
+    )
+
+    assert done.returncode == 0, done.stderr
+    notes = done.stdout.partition("NOTES:")[2]
+    assert f"get secret {secret} -o jsonpath='{{.data.admin-key}}'" in notes
+    assert " logs " not in notes
+    assert ADMIN_KEY not in notes
 
 
 def test_every_pod_runs_without_rights() -> None:
@@ -130,8 +169,9 @@ def test_all_that_can_be_switched_on_renders() -> None:
     [
         (POSTGRESQL[:1], "needs secrets.encryptionKey"),
         (("worker.replicas=1",), "needs PostgreSQL"),
-        (("secrets.existingSecret=mine", "secrets.adminKey=x"), "leave database.url"),
+        (("secrets.existingSecret=mine", f"secrets.adminKey={ADMIN_KEY}"), "leave database.url"),
         (("settings.admin_key=x",), "admin_key"),
+        (("secrets.adminKey=short",), "/secrets/adminKey"),
         (("api.replicas=0",), "/api/replicas"),
         (("database.url=mysql://x", "secrets.encryptionKey=k"), "/database/url"),
         (("replicas=2",), "'replicas' not allowed"),
