@@ -7,7 +7,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.core.caller import Caller
-from app.core.errors import UnauthenticatedError
+from app.core.errors import MalformedError, UnauthenticatedError
 
 Authenticate = Callable[[str, str | None], Awaitable[Caller]]
 """Takes a token and the request's id; raises UnauthenticatedError for a token that is none."""
@@ -22,12 +22,16 @@ async def get_caller(
     """Return who asks.
 
     Raises:
+        MalformedError: there is more than one.
         UnauthenticatedError: no bearer token, or one that nobody has.
     """
     known: Caller | None = getattr(request.state, "caller", None)
     if known is not None:
         return known
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    given = request.headers.getlist("authorization")
+    if len(given) > 1:  # who reads the first one and who reads the last one would see different callers
+        raise MalformedError("Authorization is given twice.")
+    scheme, _, token = "".join(given).partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise UnauthenticatedError("Send an API key: Authorization: Bearer KEY.")
     authenticate: Authenticate = request.app.state.authenticate
