@@ -54,6 +54,8 @@ def serve(
     _check_key(settings)
     import uvicorn
 
+    from app.http import connections
+    from app.http.protocol import protocol_of
     from app.main import create_app, end_streams
 
     class Server(uvicorn.Server):
@@ -63,11 +65,15 @@ def serve(
             end_streams(app)
             super().handle_exit(sig, frame)
 
+    connections.raise_descriptor_limit()
     app = create_app(settings, with_worker=not no_worker)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
+        http=protocol_of(connections.Limits.of(settings)),
+        ws="none",
+        forwarded_allow_ips=settings.http_trusted_proxies,
         loop="uvloop",
         lifespan="on",
         log_config=None,

@@ -22,8 +22,9 @@ from app.db.session import Database
 from app.gateways.aws.clients import AwsClients
 from app.gateways.helm.client import Helm
 from app.gateways.helm.errors import BinaryUnusable
-from app.http import openapi, problems
+from app.http import documentation, openapi, problems
 from app.http.authentication_failures import AuthenticationFailures
+from app.http.concurrency import Requests, Streams
 from app.http.middleware import RequestContext
 from app.operations.feed import Feed
 from app.webhooks.router import outgoing
@@ -50,7 +51,9 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> FastAPI:
         version=version("slipway"),
         description=DESCRIPTION,
         lifespan=_lifespan,
+        docs_url=None,
         redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs else None,
         redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id,
         webhooks=outgoing,
@@ -58,10 +61,14 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> FastAPI:
     app.state.settings = settings
     app.state.with_worker = with_worker
     app.state.authentication_failures = AuthenticationFailures()
+    app.state.streams = Streams(settings.max_streams, settings.max_streams_per_key)
     include_routers(app)
+    if settings.docs:
+        app.router.routes.extend(documentation.ROUTES)
     problems.install(app)
     aws_problems.install(app)
-    app.add_middleware(RequestContext)
+    app.add_middleware(Requests, limit=settings.http_max_requests)
+    app.add_middleware(RequestContext)  # outermost: what is refused has an id, too
     _document_once(app)
     return app
 

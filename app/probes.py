@@ -12,6 +12,7 @@ from app import migrate
 from app.core.errors import UnavailableError
 from app.core.metrics import REGISTRY
 from app.db.session import Database
+from app.http.errors import NoSuchPathError
 from app.operations import figures
 from app.webhooks import metrics as webhook_metrics
 
@@ -72,7 +73,13 @@ def _worker_problem(worker: Any) -> str | None:
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def get_metrics(request: Request) -> Response:
-    """Return the process's figures and the ledger's, in Prometheus' text form."""
+    """Return the process's figures and the ledger's, in Prometheus' text form.
+
+    Raises:
+        NoSuchPathError: the operator has closed it.
+    """
+    if not request.app.state.settings.metrics:
+        raise NoSuchPathError("There is nothing at this path.")
     ledger = await _ledger_figures(request.app.state.database)
     return Response(generate_latest(REGISTRY) + generate_latest(ledger), media_type=CONTENT_TYPE_LATEST)
 

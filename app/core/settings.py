@@ -37,6 +37,27 @@ class Settings(BaseSettings):
     operation_retention_days: int = Field(default=90, ge=1)
     drain_seconds: float = Field(default=15.0, gt=0, description="How long SIGTERM waits for what is under way.")
 
+    http_header_seconds: float = Field(default=10.0, gt=0, description="For the head of a request.")
+    http_body_seconds: float = Field(default=60.0, gt=0, description="For the body of a request.")
+    http_stall_seconds: float = Field(
+        default=20.0, gt=0, description="Without a byte of a body, or of an answer taken."
+    )
+    http_keep_alive_seconds: float = Field(default=75.0, gt=0, description="Between two requests of a connection.")
+    http_max_connections: int | None = Field(
+        default=None, ge=1, description="Connections to one process; None: half of its descriptors, 4096 at most."
+    )
+    http_max_connections_per_address: int | None = Field(
+        default=None, ge=0, description="Of one address; None: half of all, 0: as many as there may be."
+    )
+    http_max_requests: int = Field(default=200, ge=1, description="Requests answered at once, beside event streams.")
+    http_trusted_proxies: str = Field(
+        default="127.0.0.1", description="Addresses and networks whose X-Forwarded-* count, separated by commas."
+    )
+    max_streams: int = Field(default=2000, ge=1, description="Event streams of one process.")
+    max_streams_per_key: int = Field(default=100, ge=1, description="Event streams of one key, of one process.")
+    docs: bool = Field(default=True, description="Whether /docs and /openapi.json are there.")
+    metrics: bool = Field(default=True, description="Whether /metrics is there.")
+
     heartbeat_seconds: float = Field(default=15.0, gt=0, description="How often an idle event stream says so.")
     webhook_timeout_seconds: float = Field(default=20.0, gt=0, description="How long one delivery may take.")
     webhook_max_inflight: int = Field(default=400, ge=1, description="Deliveries at once in one process.")

@@ -7,7 +7,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.core.caller import Caller
-from app.core.errors import UnauthenticatedError
+from app.core.errors import MalformedError, UnauthenticatedError
 from app.http.authentication_failures import AuthenticationFailures
 
 Authenticate = Callable[[str, str | None], Awaitable[Caller]]
@@ -23,13 +23,17 @@ async def get_caller(
     """Return who asks.
 
     Raises:
+        MalformedError: there is more than one.
         UnauthenticatedError: no bearer token, or one that nobody has.
     """
     known: Caller | None = getattr(request.state, "caller", None)
     if known is not None:
         return known
     failures: AuthenticationFailures = request.app.state.authentication_failures
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    given = request.headers.getlist("authorization")
+    if len(given) > 1:  # who reads the first one and who reads the last one would see different callers
+        raise MalformedError("Authorization is given twice.")
+    scheme, _, token = "".join(given).partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         failures.missing()
         raise UnauthenticatedError("Send an API key: Authorization: Bearer KEY.")

@@ -21,6 +21,14 @@ access_log = logging.getLogger("slipway.access")
 
 HEADER = "X-Request-ID"
 _SANE = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_HSTS = "max-age=31536000"
+"""Only of a request that came by TLS, as a trusted proxy says: a browser must not be told so by a port-forward."""
+
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 DURATION = Histogram(
@@ -65,7 +73,10 @@ class _Request:
                 headers = MutableHeaders(scope=message)
                 headers[HEADER] = self.name
                 headers.setdefault("Cache-Control", "no-store")
-                headers.setdefault("X-Content-Type-Options", "nosniff")
+                for header, value in _SECURITY.items():
+                    headers.setdefault(header, value)
+                if scope["scheme"] == "https":
+                    headers.setdefault("Strict-Transport-Security", _HSTS)
             await send(message)
 
         try:

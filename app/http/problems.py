@@ -24,6 +24,7 @@ from app.core.errors import (
     PreconditionFailedError,
     SlipwayError,
     TooLargeError,
+    TooManyRequestsError,
     UnauthenticatedError,
     UnavailableError,
     UnsupportedMediaTypeError,
@@ -47,6 +48,7 @@ STATUS: dict[type[SlipwayError], int] = {
     TooLargeError: 413,
     UnsupportedMediaTypeError: 415,
     InvalidError: 422,
+    TooManyRequestsError: 429,
     UnavailableError: 503,
 }
 """Each category of errors and its status; a subclass has its category's."""

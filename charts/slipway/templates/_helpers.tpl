@@ -112,6 +112,7 @@ metadata:
     {{- end }}
 spec:
   serviceAccountName: {{ include "slipway.serviceAccountName" $root }}
+  automountServiceAccountToken: false  # also with an account of the operator's; IRSA and Pod Identity bring their own
   terminationGracePeriodSeconds: {{ $root.Values.terminationGracePeriodSeconds }}
   {{- with $root.Values.imagePullSecrets }}
   imagePullSecrets: {{- toYaml . | nindent 4 }}
@@ -155,13 +156,13 @@ spec:
   volumes:
     - name: data
       {{- if include "slipway.postgresql" $root }}
-      emptyDir: {}
+      emptyDir: {sizeLimit: {{ $root.Values.storage.data | quote }}}
       {{- else }}
       persistentVolumeClaim:
         claimName: {{ default (include "slipway.fullname" $root) $root.Values.sqlite.existingClaim }}
       {{- end }}
     - name: tmp  # charts and helm's private homes
-      emptyDir: {}
+      emptyDir: {sizeLimit: {{ $root.Values.storage.tmp | quote }}}
   {{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" }}
   {{- with index $root.Values $key }}
   {{ $key }}: {{- toYaml . | nindent 4 }}

@@ -128,6 +128,9 @@ def test_every_pod_runs_without_rights() -> None:
     assert len(pods) == 3
     for pod in pods:
         assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        assert all("sizeLimit" in volume["emptyDir"] for volume in pod.get("volumes", ()))
         for container in [*pod["containers"], *pod.get("initContainers", [])]:
             context = container["securityContext"]
             assert context["readOnlyRootFilesystem"] is True
@@ -135,7 +138,29 @@ def test_every_pod_runs_without_rights() -> None:
     assert one(documents, "ServiceAccount")["automountServiceAccountToken"] is False
 
 
-@pytest.mark.parametrize("name", ["log_level", "max_running_per_region"])
+def test_an_account_of_the_operators_mounts_no_token_either() -> None:
+    documents = render("serviceAccount.create=false", "serviceAccount.name=theirs")
+
+    pod = pod_of(one(documents, "Deployment"))
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("theirs", False)
+    limits = pod["containers"][0]["resources"]["limits"]
+    assert set(limits) == {"memory", "ephemeral-storage"}
+
+
+def test_egress_is_closed_but_for_what_slipway_asks() -> None:
+    extra = "networkPolicy.egress.extra[0].ports[0].port=8443"
+    both = ("networkPolicy.enabled=true", "networkPolicy.egress.enabled=true")
+    spec = one(render(*POSTGRESQL, *both, extra), "NetworkPolicy")["spec"]
+
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    open_to_all = [port["port"] for rule in spec["egress"] if "to" not in rule for port in rule["ports"]]
+    assert open_to_all == [53, 53, 443, 5432, 8443]
+    sqlite = one(render(*both), "NetworkPolicy")["spec"]
+    assert 5432 not in [port["port"] for rule in sqlite["egress"] for port in rule["ports"]]
+    assert "egress" not in one(render(both[0]), "NetworkPolicy")["spec"]
+
+
+@pytest.mark.parametrize("name", ["log_level", "max_running_per_region", "http_max_connections"])
 def test_settings_are_slipways_own(name: str) -> None:
     documents = render(f"settings.{name}=7")
 
