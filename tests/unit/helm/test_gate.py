@@ -17,7 +17,7 @@ from unit.helm.conftest import Source, chart_of, serving
 
 from app.core.outbound import AddressNotAllowedError, Rules
 from app.gateways import network
-from app.gateways.helm import confine, errors
+from app.gateways.helm import confine, confinement, errors
 from app.gateways.helm import gate as gates
 from app.gateways.helm.chart import ChartLimits, ChartSource, Credential, OciChart, RepositoryChart
 from app.gateways.helm.client import Helm, trusted_hosts
@@ -199,7 +199,7 @@ async def test_a_confined_program_still_dies_with_its_parent() -> None:
     )
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         ports = [str(server.getsockname()[1]) for server in (one, other)]
-        chain = [sys.executable, "-I", "-S", confine.__file__, ports[0], sys.executable, "-c", script, *ports]
+        chain = [*confinement.chain("preferred", {int(ports[0])}), sys.executable, "-c", script, *ports]
         finished = await run(chain, environment={}, folder=Path("/"), limits=Limits(), deadline_seconds=60)
     assert finished.stdout.decode().split() == ["9", "open", "refused" if confine.is_possible() else "open"]
 
