@@ -26,7 +26,7 @@ import httpcore
 from app.core.errors import InvalidError
 from app.core.outbound import AddressNotAllowedError, Destination, Rules, SchemeNotAllowedError, destination
 from app.gateways.helm.confinement import PROXIES
-from app.gateways.helm.errors import AddressRefused, ChartTooLarge, HelmError
+from app.gateways.helm.errors import AddressRefused, ChartTooLarge, HelmError, RepositoryUnreachable
 from app.gateways.helm.upstream import Proxy, ProxyRefusedError, is_excepted, proxy_for
 from app.gateways.network import AddressRefusedError, GuardedBackend, NameNotResolvedError
 
@@ -175,7 +175,8 @@ class Gate:
             opened = proxy.tunnel(place, CONNECT_SECONDS) if tunnel else proxy.open(CONNECT_SECONDS)
             return await opened, proxy
         except ProxyRefusedError as error:
-            raise _RefusedError(502, f"proxyconnect: {error}") from error
+            self.failure = self.failure or RepositoryUnreachable(str(error))
+            raise _RefusedError(502, "proxyconnect") from error
         except AddressRefusedError as error:
             raise self._refused(f"the chart's source leads to {place.origin}: {error}") from error
         except NameNotResolvedError as error:

@@ -278,17 +278,6 @@ async def test_connections_have_a_bound(source: Source) -> None:
         writer.close()
 
 
-async def test_the_operators_own_proxy_is_the_way_out(
-    helm: Helm, source: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also for what `NO_PROXY` excepts, since a caller named it."""
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{source.port}")
-    monkeypatch.setenv("NO_PROXY", "*")
-    with pytest.raises(errors.RepositoryInvalid):
-        await fetched(helm, RepositoryChart("http://charts.example/charts", "demo"))
-    assert source.requests == ["http://charts.example/charts/index.yaml"]
-
-
 @pytest.mark.parametrize(
     ("host", "layers"),
     [
