@@ -2,6 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -65,6 +66,10 @@ class Settings(BaseSettings):
 
     helm: Path | None = Field(default=None, description="The helm 4 binary; else the one on PATH.")
     helm_max_changes: int = Field(default=20, ge=1, description="Helm processes that change releases, of one process.")
+    helm_confinement: Literal["required", "preferred"] = Field(
+        default="preferred",
+        description="`required` refuses to fetch charts where the kernel cannot keep helm to its gate.",
+    )
     helm_max_per_cluster: int = Field(default=10, ge=1, description="Of those, on one cluster.")
 
     allow_http: bool = False

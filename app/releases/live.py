@@ -55,6 +55,7 @@ class ChartChecks:
         Raises:
             InvalidError: the chart cannot be had or used, or the values do not fit, with pointers.
             HelmUnusableError: there is no helm.
+            HelmUnconfinedError: helm has to be confined, and cannot be here.
             AwsError: a registry's credentials could not be had.
         """
         self._check_urls(spec.chart, pointer)

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from app.core.documents import UnreadableError, fetched_yaml
 from app.gateways.kubernetes.diff import REDACTED
 
 _DOCUMENT = re.compile(r"^---[ \t]*$", re.MULTILINE)
@@ -20,14 +21,14 @@ def _shown(document: str) -> str:
     if "Secret" not in document:
         return document
     try:
-        parsed = yaml.load(document, yaml.CSafeLoader)
-    except (yaml.YAMLError, RecursionError):
+        parsed = list(fetched_yaml(document, "The manifest"))  # a line like `--- # more` begins another document
+    except UnreadableError:
         return f"\n# {REDACTED}: a Secret that cannot be read\n"
-    hidden = hide(parsed)
+    hidden = [hide(item) for item in parsed]
     if hidden == parsed:
         return document
     comments = "\n".join(line for line in document.splitlines() if line.startswith("# Source:"))
-    return f"\n{comments}\n" + yaml.safe_dump(hidden, sort_keys=False)
+    return f"\n{comments}\n" + yaml.safe_dump_all(hidden, sort_keys=False)
 
 
 def hide(item: Any) -> Any:

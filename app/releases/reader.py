@@ -144,7 +144,9 @@ class ReleaseReader:
                     wanted = await releases.preview(release.name, chart, values, namespace=release.namespace)
             except (helm.ChartInvalid, helm.ChartNotFound, helm.ValuesInvalid, helm.RenderError) as error:
                 raise chart_problem(error, "") from error
-            except (helm.RepositoryUnreachable, helm.RepositoryInvalid, helm.RepositoryDenied) as error:
+            except (
+                helm.RepositoryUnreachable, helm.RepositoryInvalid, helm.RepositoryDenied, helm.Unconfined,
+            ) as error:  # fmt: skip
                 raise chart_problem(error, "") from error
             changes = await diff(
                 kubernetes,
