@@ -112,6 +112,7 @@ class ResultWriter:
             steps=steps,
             warnings=context.warnings,
             attempts=result.attempts,
+            lost_claims=0,
             next_run_at=case((not_woken, utcnow(wait)), else_=utcnow()),
         )
         if not written:

@@ -109,7 +109,9 @@ class Deliverer:
             return min(tick, max(wait, 0.01)) if wait else tick
         async with self._database.write() as session:
             written = await queue.write(session, results)
+            lost = await queue.write_lost(session, waits=self._waits, skip=list(self._claimed)) if due else 0
             claimed = await self._claim(session, room) if due else []
+        ATTEMPTS.labels("lost").inc(lost)
         del self._results[: len(results)]
         self._tell(results, written)
         for delivery in claimed:
@@ -146,7 +148,7 @@ class Deliverer:
             answer = await self._send(delivery)
             lane.limit = 1 if answer.error else min(lane.limit * 2, self._settings.webhook_max_per_endpoint)
             self._results.append(self._attempt(delivery, answer))
-        except Exception:  # its lease runs out, and it is taken again
+        except Exception:  # its lease runs out, which counts as a try
             log.exception("%s could not be tried", delivery.id)
             lane.limit = 1
             self._claimed.pop(delivery.id, None)
