@@ -3,13 +3,13 @@
 Nothing else could make one. Where the settings have no key, a new one is made at the next start.
 
 Revision ID: 0007
-Revises: 0005
+Revises: 0006
 """
 
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
