@@ -12,6 +12,7 @@ from app.core.errors import FieldError
 from app.core.ids import new_id
 from app.db import resources
 from app.engine.models import Operation
+from app.gateways.helm.strvals import MAX_BYTES
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
 from app.operations.service import Ledger, Needs, Plan
@@ -27,46 +28,52 @@ from app.releases.errors import (
     ReleaseNotReadyError,
     ValuesLostError,
 )
-from app.releases.models import Release
+from app.releases.models import Release, ReleaseRevision
 from app.releases.order import Dependencies
 from app.releases.plans import steps_of, target_of
 from app.releases.ports import Clusters, ClusterView, Registries, RegistryView
 from app.releases.schemas import ReleaseSpec
+from app.releases.secrets.opened import Opened
+from app.releases.values import PLACES, of_row, wanted
 
 IDENTITY = ("cluster", "namespace", "name")
-
-Values = dict[str, Any]
 
 
 class ReleaseService:
     """Creates, changes and deletes releases, and knows how their operations are stopped and retried."""
 
-    def __init__(self, ledger: Ledger, clusters: Clusters, registries: Registries, vault: Vault) -> None:
+    def __init__(
+        self, ledger: Ledger, clusters: Clusters, registries: Registries, vault: Vault, *, max_bytes: int = MAX_BYTES
+    ) -> None:
         self._ledger = ledger
         self._clusters = clusters
         self._registries = registries
         self._vault = vault
+        self.max_bytes = max_bytes
         self._dependencies = Dependencies(clusters, registries)
 
-    def values(self, release: Release) -> Values:
-        """Return the values of a release's spec, secret ones too.
+    def wanted(
+        self, spec: ReleaseSpec, before: Opened | None = None, pointer: str = "", *, values_pointer: str = "/values"
+    ) -> Opened:
+        """Return the values that a request asks for; see `values.wanted`.
+
+        Raises:
+            InvalidError: with pointers into the request.
+        """
+        return wanted(spec, before, pointer, values_pointer=values_pointer, max_bytes=self.max_bytes)
+
+    def values(self, release: Release, revision: ReleaseRevision | None = None) -> Opened:
+        """Return the values of a release's spec, or of one of its revisions, secret ones too.
 
         Raises:
             ValuesLostError: the key that encrypted them is gone.
         """
-        return self.opened(release.sealed_values)
-
-    def opened(self, sealed: str) -> Values:
-        """Return values that were sealed with a release or one of its revisions.
-
-        Raises:
-            ValuesLostError: the key that encrypted them is gone.
-        """
+        made_of = revision or release
         try:
-            values: Values = json.loads(self._vault.decrypt(sealed))
+            values: dict[str, Any] = json.loads(self._vault.decrypt(made_of.sealed_values))
         except UndecryptableError as error:
             raise ValuesLostError(str(error), retry_after=300) from error
-        return values
+        return of_row(values, made_of.spec, release.facts)
 
     async def registry(self, session: AsyncSession, project_id: str, spec: ReleaseSpec) -> RegistryView | None:
         """Return the registry that the chart comes from, None if it comes from elsewhere.
@@ -83,7 +90,7 @@ class ReleaseService:
         session: AsyncSession,
         caller: Caller,
         spec: ReleaseSpec,
-        values: Values,
+        values: Opened,
         *,
         chart: Pinned | None,
         callback_url: str | None = None,
@@ -113,7 +120,7 @@ class ReleaseService:
         caller: Caller,
         cluster: ClusterView,
         spec: ReleaseSpec,
-        values: Values,
+        values: Opened,
         *,
         chart: Pinned | None,
         parent_id: str | None = None,
@@ -136,7 +143,8 @@ class ReleaseService:
             cluster_id=cluster.id,
             namespace=spec.namespace,
             spec=spec.document(),
-            sealed_values=self._vault.encrypt(json.dumps(values)),
+            sealed_values=self._vault.encrypt(json.dumps(values.values)),
+            facts={PLACES: values.known.as_json()} if values.known.all else {},
             tags=spec.tags,
             phase="creating",
         )
@@ -190,7 +198,7 @@ class ReleaseService:
         caller: Caller,
         release: Release,
         spec: ReleaseSpec,
-        values: Values,
+        values: Opened,
         *,
         seen: Release,
         chart: Pinned | None,
@@ -236,7 +244,7 @@ class ReleaseService:
         release: Release,
         revision: int,
         spec: dict[str, Any],
-        values: Values,
+        values: Opened,
         chart: dict[str, Any] | None,
         *,
         callback_url: str | None = None,
@@ -351,11 +359,13 @@ class ReleaseService:
         plan = Plan.again(operation, needs=needs, parent_id=parent_id)
         return await self._ledger.begin(session, caller, target_of(release), plan)
 
-    def _write(self, release: Release, document: dict[str, Any], values: Values) -> None:
+    def _write(self, release: Release, document: dict[str, Any], values: Opened) -> None:
         """Write the desired spec; one that is the same is no new generation."""
-        if document == release.spec and values == self.values(release):
+        if values.known.all:
+            release.facts = {**release.facts, PLACES: values.known.as_json()}
+        if document == release.spec and values.values == self.values(release).values:
             return
-        release.spec, release.sealed_values = document, self._vault.encrypt(json.dumps(values))
+        release.spec, release.sealed_values = document, self._vault.encrypt(json.dumps(values.values))
         release.generation += 1
 
     async def _refuse_deleting(self, session: AsyncSession, release: Release, cluster: ClusterView) -> None:
