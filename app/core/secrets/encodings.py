@@ -67,7 +67,7 @@ def _quoted(text: str) -> Iterator[str]:
     yield _json(text).translate(_GO)
     yield "".join(map(_go_q, text))
     yield "".join(map(_yaml_double, text))
-    yield "".join(character if character >= "\xa0" else _yaml_double(character) for character in text)
+    yield "".join(character if "\xa0" <= character <= "\ufffd" else _yaml_double(character) for character in text)
     yield "".join(_yaml_double(character) if character.isascii() else _yaml_code(character) for character in text)
     yield text.replace("'", "''")
     yield text.replace("'", "'\\''")

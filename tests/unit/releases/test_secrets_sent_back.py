@@ -124,7 +124,7 @@ def test_places_that_the_caller_names() -> None:
     with pytest.raises(RedactedValueError) as caught:
         wanted(ReleaseSpec.model_validate(body), opened)
     assert [error.pointer for error in caught.value.errors] == ["/secret_values"]
-    for bad in ("", "a=b", "a,b", "a[", "a.", "a=b.c", "{a}"):
+    for bad in ("", "a=b", "a,b", "a[", "a.", "a=b.c"):
         with pytest.raises(ValueError, match="secret_values"):
             ReleaseSpec.model_validate({**body, "secret_values": [bad]})
 
