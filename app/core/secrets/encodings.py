@@ -67,8 +67,10 @@ def _quoted(text: str) -> Iterator[str]:
     yield _json(text).translate(_GO)
     yield "".join(map(_go_q, text))
     yield "".join(map(_yaml_double, text))
-    yield "".join(character if "\xa0" <= character <= "\ufffd" else _yaml_double(character) for character in text)
-    yield "".join(_yaml_double(character) if character.isascii() else _yaml_code(character) for character in text)
+    yield "".join(map(_yaml_code_or_ascii, text))
+    yield "".join(
+        character if "\xa0" <= character <= "\ufffd" else _yaml_code_or_ascii(character) for character in text
+    )
     yield text.replace("'", "''")
     yield text.replace("'", "'\\''")
     yield text.replace("'", "'\"'\"'")
@@ -117,6 +119,10 @@ def _yaml_double(character: str) -> str:
     if character in _YAML_CONTROLS:
         return _YAML_CONTROLS[character]
     return character if character.isprintable() else _yaml_code(character)
+
+
+def _yaml_code_or_ascii(character: str) -> str:
+    return _yaml_double(character) if character < "\xa0" else _yaml_code(character)
 
 
 def _yaml_code(character: str) -> str:

@@ -108,13 +108,8 @@ SCHEMA = {
 
 
 def leaky(version: str, **files: str) -> bytes:
-    more = {
-        "values_yaml": DEFAULTS,
-        "templates__leaks_yaml": LEAKS,
-        "templates__hook_yaml": HOOK,
-        "values_schema_json": "{}",
-    }
-    return app_chart(version, **more, **{"templates__NOTES.txt": NOTES}, **files)
+    own = {"values_yaml": DEFAULTS, "templates__leaks_yaml": LEAKS, "templates__hook_yaml": HOOK}
+    return app_chart(version, **{**own, "values_schema_json": "{}", "templates__NOTES.txt": NOTES, **files})
 
 
 def ways(secret: str) -> set[str]:
