@@ -112,7 +112,9 @@ async def found_release(
     async with database.read() as session:
         row = await find(session, feature, caller, release, place)
         cluster = await feature.clusters.by_id(session, row.cluster_id)
-    return Found(row, cluster, await asyncio.to_thread(feature.service.values, row))
+    values = await asyncio.to_thread(feature.service.values, row)
+    await current().prepare()
+    return Found(row, cluster, values)
 
 
 FoundDep = Annotated[Found, Depends(found_release)]

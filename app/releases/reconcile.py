@@ -256,6 +256,7 @@ class ReleaseReconciler(Reconciler):
             cluster = await self._tools.clusters.by_id(session, release.cluster_id)
             now = await repository.now(session)
         values = await asyncio.to_thread(self._tools.service.values, release)
+        await current().prepare()
         connection = await connection_of(self._tools.clouds, cluster)
         return Work(release, cluster, now, connection, values)
 

@@ -189,7 +189,7 @@ async def patched(
     Raises:
         InvalidError: with pointers into the spec.
     """
-    before = feature.service.values(row)
+    before = await asyncio.to_thread(feature.service.values, row)
     document = merge_patch({**row.spec, "values": {} if replace_values else before.values}, patch)
     if replace_values:
         document["values"] = patch["values"]  # a null in there is Helm's: it takes a default of the chart away

@@ -69,11 +69,7 @@ class ReleaseService:
             ValuesLostError: the key that encrypted them is gone.
         """
         made_of = revision or release
-        try:
-            values: dict[str, Any] = json.loads(self._vault.decrypt(made_of.sealed_values))
-        except UndecryptableError as error:
-            raise ValuesLostError(str(error), retry_after=300) from error
-        return of_row(values, made_of.spec, release.facts)
+        return of_row(self._unsealed(made_of), made_of.spec, release.facts)
 
     async def registry(self, session: AsyncSession, project_id: str, spec: ReleaseSpec) -> RegistryView | None:
         """Return the registry that the chart comes from, None if it comes from elsewhere.
@@ -359,11 +355,18 @@ class ReleaseService:
         plan = Plan.again(operation, needs=needs, parent_id=parent_id)
         return await self._ledger.begin(session, caller, target_of(release), plan)
 
+    def _unsealed(self, made_of: Release | ReleaseRevision) -> dict[str, Any]:
+        try:
+            values: dict[str, Any] = json.loads(self._vault.decrypt(made_of.sealed_values))
+        except UndecryptableError as error:
+            raise ValuesLostError(str(error), retry_after=300) from error
+        return values
+
     def _write(self, release: Release, document: dict[str, Any], values: Opened) -> None:
         """Write the desired spec; one that is the same is no new generation."""
         if values.known.all:
             release.facts = {**release.facts, PLACES: values.known.as_json()}
-        if document == release.spec and values.values == self.values(release).values:
+        if document == release.spec and values.values == self._unsealed(release):
             return
         release.spec, release.sealed_values = document, self._vault.encrypt(json.dumps(values.values))
         release.generation += 1

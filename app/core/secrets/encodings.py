@@ -53,11 +53,14 @@ def forms(secret: str) -> set[str]:
 def _written(text: str) -> set[str]:
     if text.isalnum() and text.isascii():
         return {text}
-    once = {text, *_quoted(text)} if _SPECIAL.search(text) or not text.isascii() else {text}
-    within = {_json(form) for form in once}  # a line of a log, or an annotation, that holds a text with JSON in it
-    found = once | within
-    if len(text) <= SHORT // 4:
-        found |= {_json(form) for form in within}
+    found = {text}
+    if _SPECIAL.search(text) or not text.isascii():
+        found |= set(_quoted(text))
+    json_of = {_json(text), json.dumps(text)[1:-1], _json(text).translate(_GO)}
+    found |= json_of
+    for _ in range(2 if len(text) <= SHORT // 4 else 1):  # a log's line, or an annotation, that holds a text with JSON
+        json_of = {_json(form) for form in json_of}
+        found |= json_of
     return found | set(_encoded(text)) if _RESERVED.search(text) else found
 
 
