@@ -203,7 +203,7 @@ async def test_no_secret_comes_out(slipway: Helmed, log_lines: io.StringIO, data
     assert "is too weak" in ended["error"]["message"]
     await seen.ask("GET", path)
 
-    same = {"values": {**shown["values"], "replicas": 2}}
+    same = {"values": {**shown["values"], "replicas": 2, "fail": ""}}
     assert (await seen.ask("POST", f"{path}/diff", same))["revision"] >= 1
     values = {**shown["values"], "env": [{"name": "NEW", "value": "1"}, *shown["values"]["env"]], "fail": ""}
     assert (await seen.end(await seen.ask("PUT", f"{path}/values", values)))["status"] == "succeeded"
@@ -234,4 +234,5 @@ async def test_no_secret_comes_out(slipway: Helmed, log_lines: io.StringIO, data
         seen.texts.append((file.name, file.read_bytes().decode("latin-1")))
     seen.texts.append(("log", log_lines.getvalue()))
     assert log_lines.getvalue()
+    assert len(found_in(json.dumps(VALUES))) >= 6  # what is searched for would be found
     assert [(where, found) for where, text in seen.texts if (found := found_in(text))] == []
