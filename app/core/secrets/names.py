@@ -50,7 +50,7 @@ _HARMLESS_KEYS = word_set(
     "file path cache group hash shard index lookup order metadata node taint toleration selector env header "
     "cookie registry field property column row value values query param parameter hot short arrow credential "
     "credentials jwk dedup idempotency translation i18n url uri endpoint bucket folder zone region "
-    "discovery reference ref id tag filter match "
+    "discovery reference ref id tag filter match"
 )
 """Before `key`: what that key finds, in a Secret or elsewhere; it opens nothing."""
 _OF_KUBERNETES = word_set(

@@ -29,11 +29,12 @@ class Scope:
         self._secrets: set[str] = set()
         self._public: set[str] = set()
         self._size = 0
+        self._is_opened = False
         self._mask = Mask()
 
     def __bool__(self) -> bool:
-        """Tell whether it holds any."""
-        return bool(self._secrets)
+        """Tell whether anything was opened in it, be it that none was known as secret: its looks may still tell."""
+        return self._is_opened
 
     def add(self, secrets: Iterable[str], *, public: Iterable[str] = ()) -> None:
         """Hide these, too.
@@ -42,6 +43,7 @@ class Scope:
             secrets: Texts that must not be seen.
             public: Texts that may be seen though they equal a secret: names that the caller gave.
         """
+        self._is_opened = True
         new = {secret for secret in secrets if secret} - self._secrets
         known = set(public) - self._public
         if new or known:

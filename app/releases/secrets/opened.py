@@ -45,12 +45,11 @@ class Opened:
         self.values = values
         self.named = tuple(named)
         self.public = tuple(public)
+        self.known = NO_PLACES
         self.learn(known.all)
 
     def __repr__(self) -> str:
         return f"Opened({len(self.values)} values)"
-
-    known: Places = NO_PLACES
 
     def learn(self, places: Iterable[Place]) -> None:
         """Take note of more places that are secret, and hide what stands there from now on."""

@@ -173,7 +173,10 @@ def test_nothing_is_opened_where_nothing_hides_it() -> None:
 async def test_documents_keep_their_form() -> None:
     scope = Scope()
     body = b'{"a": "correct horse 1", "b": [1, null, true, 1.5]}'
+    assert not scope
     assert await scope.document(body) == body
+    scope.add([])
+    assert scope.text(f"a {PEM}") == f"a {REDACTED}\n"
     scope.add(["correct horse 1"])
     assert json.loads(await scope.document(body)) == {"a": REDACTED, "b": [1, None, True, 1.5]}
     long = json.dumps({"notes": "x correct horse 1 " * 50_000}).encode()
