@@ -71,6 +71,7 @@ class ChartChecks:
             ):
                 await learn_from(chart, values)
                 await self._render(chart, spec, values, kubernetes_version)
+                values.check_bounds(f"{pointer}/values")
                 return Pinned.of(chart, spec.chart)
         except helm.HelmError as error:
             raise chart_problem(error, pointer) from error

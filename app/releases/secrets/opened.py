@@ -54,7 +54,7 @@ class Opened:
     def learn(self, places: Iterable[Place]) -> None:
         """Take note of more places that are secret, and hide what stands there from now on."""
         self.known = self.known.with_more(places)
-        self._places = self.known.with_more(self.named)
+        self._places = Places([*self.named, *self.known.all])
         self.secrets = secrets_in(self.values, self._places)
         self._shown: Values | None = None
         current().add(self.secrets, public=self.public)

@@ -13,8 +13,8 @@ ANY = None
 Segment = str | int | tuple[str, str] | None
 Place = tuple[Segment, ...]
 
-MOST_PLACES = 1000
-"""Of one release."""
+MOST_PLACES = 2000
+"""Of one release; more than it may have secrets, so that too many are noticed."""
 IDENTITIES = ("name", "key", "id", "username", "user", "host", "email", "metadata")
 """What tells entries of a list apart, the first of them first; `metadata` by the name in it."""
 _DEEPEST = 40
