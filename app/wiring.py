@@ -104,7 +104,7 @@ def _wire_releases(
     of_registries = ReleaseRegistries(RegistryCharts(database, clouds))
     charts = Charts(helm, database, vault, of_registries)
     of_clusters = ReleaseClusters()
-    service = ReleaseService(ledger, of_clusters, of_registries, vault)
+    service = ReleaseService(ledger, of_clusters, of_registries, vault, max_bytes=settings.max_body_bytes)
     ledger.register("release", service)
     checks = ChartChecks(helm, charts, rules)
     places = Places(settings.helm_max_changes, settings.helm_max_per_cluster)

@@ -18,6 +18,7 @@ from app.core.errors import InvalidError
 from app.core.failure import Failure
 from app.core.ids import new_id
 from app.core.logging import operation_id_var
+from app.core.secrets.scope import entered
 from app.core.settings import Settings
 from app.db.notify import EVENTS, OPERATIONS
 from app.db.session import Database
@@ -178,8 +179,9 @@ class Engine:
     async def _work(self, operation: Operation) -> None:
         operation_id_var.set(operation.id)
         context = self._context(operation)
-        with RECONCILE_SECONDS.labels(operation.kind).time():
+        with RECONCILE_SECONDS.labels(operation.kind).time(), entered(context.secrets):
             result = await self._call(context)
+        await context.secrets.prepare()
         if result is None:
             self._claimed.pop(operation.id, None)
             FENCED.inc()
@@ -307,6 +309,7 @@ class Engine:
         return Result(context, Wait(retry_after or backoff(attempts)), attempts=attempts)
 
     async def _persist(self, context: Context) -> None:
+        await context.secrets.prepare()
         told = len(context.events)
         async with self._database.write() as session:
             steps = await self._writer.keep(session, context)

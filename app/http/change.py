@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.caller import Caller
 from app.core.crypto import UndecryptableError, Vault
 from app.core.outbound import Rules, destination
+from app.core.secrets.scope import scope_or_none
 from app.db.sealed import MarkedText
 from app.db.session import Database
 from app.http import etag, idempotency
@@ -113,6 +114,8 @@ class Change:
                 transaction must not commit.
         """
         text = None if body is None else body.model_dump_json(by_alias=True)
+        if text and (secrets := scope_or_none()):
+            text = (await secrets.document(text.encode())).decode()
         answer = idempotency.Answer(status, headers or {}, text)
         if self._reservation is not None:
             kept = answer

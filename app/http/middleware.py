@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core.ids import new_id
 from app.core.logging import bound, request_id_var
 from app.core.metrics import REGISTRY
+from app.core.secrets.scope import entered
 from app.http.problems import problem_of_unforeseen
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class RequestContext:
         given = Headers(scope=scope).get(HEADER, "")
         name = given if _SANE.fullmatch(given) else new_id("req")
         scope.setdefault("state", {})["request_id"] = name
-        with bound(request_id_var, name):
+        with bound(request_id_var, name), entered():
             await _Request(self.app, name).run(scope, receive, send)
 
 

@@ -102,6 +102,13 @@ class RedactedValueError(InvalidError):
     title = "A redacted value was sent"
 
 
+class TooManySecretsError(InvalidError):
+    """The values hold more secrets than can be hidden quickly."""
+
+    code = "too_many_secrets"
+    title = "The values hold too many secrets"
+
+
 class CredentialNotFoundError(NotFoundError):
     """No such credential in the caller's project."""
 

@@ -17,7 +17,8 @@ class Release(ResourceColumns, table=True):
     `spec` is without its values, which are encrypted in `sealed_values`. `facts` keeps: `chart` (what the last
     success was made of: name, version, app_version, digest, and `source`, the spec's chart), `serving` (which objects
     serve), `access` and `tests` (as last seen), `begun` (helm has touched the cluster for it),
-    `running` (a helm of ours may have been killed).
+    `running` (a helm of ours may have been killed), `secret_places` (places in the values that are secret whatever
+    their names; see `secrets/places.py`).
     """
 
     __tablename__ = "releases"
