@@ -19,7 +19,7 @@ from app.demo.processes import free_port
 
 __all__ = ["start"]
 
-KEY = "k" * 40
+KEY = "a-key-of-the-bounds-0123456789-abcdefghi"
 HEAD = "GET /healthz HTTP/1.1\r\nHost: x\r\n"
 LOGIN = f"Authorization: Bearer {KEY}\r\n"
 POST = f"POST /clusters HTTP/1.1\r\nHost: x\r\n{LOGIN}Content-Type: application/json\r\n"

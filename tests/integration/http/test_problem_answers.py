@@ -163,7 +163,7 @@ async def test_open_paths(client: httpx.AsyncClient, path: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
-@pytest.mark.parametrize("path", ["/nope", "/operations/", "/operations/a/b/c", "/things/a%00b", "/"])
+@pytest.mark.parametrize("path", ["/nope", "/operations/", "/operations/a/b/c", "/things/a%00b"])
 async def test_unknown_paths_are_404(client: httpx.AsyncClient, path: str) -> None:
     check(await client.get(path), 404, "not_found")
 
