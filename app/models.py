@@ -2,9 +2,10 @@
 
 from app.access.models import ApiKey
 from app.accounts.models import Account, Project
+from app.cloudformation.models import PollerLease
 from app.clusters.models import Addon, Cluster
 from app.db.base import metadata
-from app.engine.models import Operation, OperationDependency, OperationEvent, PollerLease, StackWatch
+from app.engine.models import Operation, OperationDependency, OperationEvent, OperationWatch
 from app.http.models import IdempotencyKey
 from app.nodegroups.models import Nodegroup
 from app.registries.models import Registry
@@ -30,12 +31,12 @@ __all__ = [
     "Operation",
     "OperationDependency",
     "OperationEvent",
+    "OperationWatch",
     "PollerLease",
     "Project",
     "Registry",
     "Release",
     "ReleaseRevision",
-    "StackWatch",
     "Webhook",
     "WebhookAttempt",
     "WebhookDelivery",

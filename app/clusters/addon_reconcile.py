@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.cloudformation.driver import StackDriver
 from app.clusters import repository
 from app.clusters.live import default_addon_version
 from app.clusters.models import WAITING, Addon
@@ -13,9 +14,7 @@ from app.core.failure import Failure
 from app.db.session import Database
 from app.engine.contract import Cancelled, Context, Done, Ending, Fail, Outcome, Reconciler, Wait
 from app.engine.models import Operation
-from app.engine.stack_driver import StackDriver
 from app.gateways.aws.cloud import Cloud, Clouds
-from app.operations.replacement import may_replace
 from app.operations.transitions import settle
 from app.stacks.addon import addon_stack_name, needs_toleration
 from app.stacks.taints import unavoidable
@@ -63,7 +62,7 @@ class AddonReconciler(Reconciler):
             context.warn(_taint_warning(addon.name))
         if operation.kind == "addon.update" and not (addon.spec.get("version") or operation.input.get("keeps_version")):
             addon.facts = await self._default_version(context, cloud, addon, str(cluster.applied_spec["version"]))
-        result = await driver.ensure(addon_stack(addon, cluster, taints), may_replace=may_replace)
+        result = await driver.ensure(addon_stack(addon, cluster, taints))
         if isinstance(result, Wait | Fail):
             return result
         context.data["outputs"] = {"arn": result.outputs.get("Arn")}

@@ -1,7 +1,8 @@
 """Why an operation failed: what an operator reads at 3 a.m."""
 
+from abc import abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +43,17 @@ class Failure:
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form that the operations table keeps."""
         return asdict(self)
+
+
+class RefusedError(Exception):
+    """A system outside refused, or could not be asked.
+
+    Attributes:
+        retryable: Whether the same call may succeed later, with nothing changed by anybody.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    @abstractmethod
+    def as_failure(self) -> Failure:
+        """Return the failure of an operation that this error ends."""

@@ -4,18 +4,17 @@ from typing import ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.cloudformation.driver import StackDriver
 from app.db.base import APPLIED
 from app.db.session import Database
 from app.engine.contract import Cancelled, Context, Done, Ending, Fail, Outcome, Reconciler, Wait
 from app.engine.models import Operation
-from app.engine.stack_driver import StackDriver
 from app.gateways.aws.cloud import Cloud, Clouds
 from app.nodegroups import repository
 from app.nodegroups.models import Nodegroup
 from app.nodegroups.ports import Clusters, ClusterView
 from app.nodegroups.render import nodegroup_stack
 from app.nodegroups.schemas import NodegroupSpec
-from app.operations.replacement import may_replace
 from app.operations.transitions import settle
 from app.stacks.nodegroup import nodegroup_stack_name
 
@@ -59,7 +58,7 @@ class EnsureNodegroup(NodegroupReconciler):
         template = nodegroup_stack(
             group.id, spec, cluster, desired=await self._desired(context, group, spec, cluster, cloud)
         )
-        result = await driver.ensure(template, may_replace=may_replace)
+        result = await driver.ensure(template)
         if isinstance(result, Wait | Fail):
             return result
         context.data["outputs"] = {
