@@ -7,7 +7,8 @@ from app.clusters.models import Addon, Cluster
 from app.db.base import metadata
 from app.engine.models import Operation, OperationDependency, OperationEvent, OperationWatch
 from app.http.models import IdempotencyKey
-from app.nodegroups.models import Nodegroup
+from app.kinds.nodegroup.models import Nodegroup
+from app.kinds.rows import Resource
 from app.registries.models import Registry
 from app.releases.models import ChartCredential, Release, ReleaseRevision
 from app.webhooks.models import (
@@ -37,6 +38,7 @@ __all__ = [
     "Registry",
     "Release",
     "ReleaseRevision",
+    "Resource",
     "Webhook",
     "WebhookAttempt",
     "WebhookDelivery",

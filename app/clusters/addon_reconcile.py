@@ -8,7 +8,7 @@ from app.cloudformation.driver import StackDriver
 from app.clusters import repository
 from app.clusters.live import default_addon_version
 from app.clusters.models import WAITING, Addon
-from app.clusters.ports import Nodegroups
+from app.clusters.ports import Nodes
 from app.clusters.render import addon_stack
 from app.core.failure import Failure
 from app.db.session import Database
@@ -25,10 +25,10 @@ class AddonReconciler(Reconciler):
 
     phases: ClassVar[tuple[str, ...]] = ("begin",)
 
-    def __init__(self, database: Database, clouds: Clouds, nodegroups: Nodegroups) -> None:
+    def __init__(self, database: Database, clouds: Clouds, nodes: Nodes) -> None:
         self._database = database
         self._clouds = clouds
-        self._nodegroups = nodegroups
+        self._nodes = nodes
 
     async def reconcile(self, context: Context) -> Outcome:
         """Do the one next thing."""
@@ -36,8 +36,8 @@ class AddonReconciler(Reconciler):
         async with self._database.read() as session:
             addon = await session.get_one(Addon, operation.resource_id)
             cluster = await repository.by_id(session, addon.cluster_id)
-            taints = await self._nodegroups.taints(session, cluster.id)
-            has_nodes = await self._nodegroups.any_active(session, cluster.id)
+            taints = await self._nodes.taints(session, cluster.id)
+            has_nodes = await self._nodes.any_active(session, cluster.id)
         cloud = await self._clouds.of(operation.account_id, operation.region)
         driver = StackDriver(context, cloud.cloudformation)
         context.step(operation.steps[0]["name"])

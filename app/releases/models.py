@@ -1,7 +1,7 @@
 """Tables of releases, of what each of their revisions was made of, and of credentials for charts' sources."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Text, UniqueConstraint
 from sqlmodel import Field
@@ -19,6 +19,7 @@ class Release(ResourceColumns, table=True):
     `running` (a helm of ours may have been killed).
     """
 
+    TYPE: ClassVar[str] = "release"
     __tablename__ = "releases"
     __table_args__ = (
         page_index("releases"),
