@@ -1,7 +1,7 @@
 # Slipway as an image: API and background work in one process, on port 8080, state in /data.
 #
 #   docker build -t slipway .
-#   docker run -p 8080:8080 -v slipway:/data -e SLIPWAY_ADMIN_KEY=… -e AWS_REGION=… slipway
+#   docker run -p 8080:8080 -v slipway:/data -e SLIPWAY_ADMIN_KEY="$(openssl rand -hex 24)" -e AWS_REGION=… slipway
 #
 # Several replicas: set SLIPWAY_DATABASE_URL to a PostgreSQL, and run `slipway migrate` once for each version.
 # Written without a Docker engine at hand: its commands were tried in plain environments, the image was not built yet.

@@ -28,6 +28,8 @@ localcloud = typer.Typer(
     help="The local cloud: CloudFormation, EKS, EC2, ECR and Kubernetes on this machine.", no_args_is_help=True
 )
 cli.add_typer(localcloud, name="localcloud")
+keys = typer.Typer(help="The keys that encrypt secrets at rest.", no_args_is_help=True)
+cli.add_typer(keys, name="keys")
 
 _T = TypeVar("_T")
 
@@ -48,9 +50,12 @@ def serve(
     """Serve the API, and do the background work in the same process."""
     settings = _settings()
     _prepare_schema(settings)
+    _check_admin_key(settings)
     _check_key(settings)
     import uvicorn
 
+    from app.http import connections
+    from app.http.protocol import protocol_of
     from app.main import create_app, end_streams
 
     class Server(uvicorn.Server):
@@ -60,11 +65,15 @@ def serve(
             end_streams(app)
             super().handle_exit(sig, frame)
 
+    connections.raise_descriptor_limit()
     app = create_app(settings, with_worker=not no_worker)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
+        http=protocol_of(connections.Limits.of(settings)),
+        ws="none",
+        forwarded_allow_ips=settings.http_trusted_proxies,
         loop="uvloop",
         lifespan="on",
         log_config=None,
@@ -117,15 +126,29 @@ def demo(
     importlib.import_module("app.demo").main(keep=keep)
 
 
+@keys.command("status")
+def keys_status() -> None:
+    """Count what is encrypted by the id of its key; exit 1 if something cannot be decrypted."""
+    _keys(rotate=False)
+
+
+@keys.command("rotate")
+def keys_rotate() -> None:
+    """Encrypt everything anew with the first key, beside running replicas; exit 1 unless all is under that one."""
+    _keys(rotate=True)
+
+
 @localcloud.command("up")
 def localcloud_up(
     port: Annotated[int, typer.Option(min=0, max=65535)] = 4566,
     folder: Annotated[Path, typer.Option("--dir", help="Where it keeps its state.")] = Path(".localcloud"),
     die_with_parent: Annotated[bool, typer.Option("--die-with-parent", help="End when the parent ends.")] = False,
+    day: Annotated[str | None, typer.Option(help="The day that EKS's support of versions goes by.")] = None,
 ) -> None:
     """Run the local cloud in the foreground; prints one JSON line when it is ready."""
-    bound = ["--die-with-parent"] if die_with_parent else []
-    _become_localcloud(["up", "--port", str(port), "--dir", str(folder), *bound])
+    more = ["--die-with-parent"] if die_with_parent else []
+    more += ["--day", day] if day else []
+    _become_localcloud(["up", "--port", str(port), "--dir", str(folder), *more])
 
 
 @localcloud.command("build")
@@ -169,17 +192,63 @@ def _check_key(settings: "Settings") -> None:
         _give_up(str(error))
 
 
+def _check_admin_key(settings: "Settings") -> None:
+    """Refuse to serve with a key that can be guessed, or on PostgreSQL without one: replicas would each make theirs."""
+    from app.access.admin_keys import AdminKeyError, check
+
+    try:
+        check(settings)
+    except AdminKeyError as error:
+        _give_up(str(error))
+
+
 def _prepare_schema(settings: "Settings") -> None:
     """Bring SQLite to the newest schema; refuse PostgreSQL that isn't there, because replicas share it."""
     from app import migrate as schema
 
     if settings.is_sqlite:
         _connecting(lambda: schema.upgrade(settings.database_url))
-        return
+    else:
+        _require_schema(settings)
+
+
+def _require_schema(settings: "Settings") -> None:
+    from app import migrate as schema
+    from app.core.private_files import sqlite_file
+
+    file = _connecting(lambda: sqlite_file(settings.database_url))
+    if file is not None and not file.exists():
+        _give_up(f"SLIPWAY_DATABASE_URL: there is no database at {file}.")
     revision = _connecting(lambda: asyncio.run(_revision(settings)))
     if not schema.is_ready(revision):
         at = f"at revision {revision}" if revision else "empty"
         _give_up(f"The database is {at}, this version needs {schema.newest()}: run `slipway migrate` first.")
+
+
+def _keys(*, rotate: bool) -> None:
+    settings = _settings()
+    _require_schema(settings)
+    _check_key(settings)
+    from app import keys as rotation
+    from app.core.crypto import open_vault
+    from app.db.session import Database
+
+    vault = open_vault(settings)
+
+    async def run() -> list[rotation.Count]:
+        database = Database(settings.database_url)
+        try:
+            return await (rotation.rotate if rotate else rotation.status)(database, vault)
+        finally:
+            await database.close()
+
+    counts = _connecting(lambda: asyncio.run(run()))
+    for line in rotation.report(counts, vault.key_ids):
+        typer.echo(line)
+    for why in (why for count in counts for why in count.lost):
+        typer.echo(why, err=True)
+    if any(count.lost or (rotate and count.older) for count in counts):
+        raise typer.Exit(1)
 
 
 async def _revision(settings: "Settings") -> str | None:

@@ -113,7 +113,7 @@ class ReleaseDirectory:
 
     def parse(self, raw: Sequence[dict[str, Any]], cluster: str) -> list[Wanted]:
         """Check the releases of a cluster spec."""
-        return parse_releases(raw, cluster)
+        return parse_releases(raw, cluster, max_bytes=self._releases.max_bytes)
 
     async def check(self, project_id: str, wanted: Sequence[Wanted], cluster: ClusterSpec) -> None:
         """Look at their charts before anything begins."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 
 from app import aws_problems, models  # noqa: F401 - SQLAlchemy must know every table
+from app.access import admin_keys
 from app.access.service import Access
 from app.api import document, include_routers
 from app.core.settings import Settings
@@ -20,7 +22,9 @@ from app.db.session import Database
 from app.gateways.aws.clients import AwsClients
 from app.gateways.helm.client import Helm
 from app.gateways.helm.errors import BinaryUnusable
-from app.http import openapi, problems
+from app.http import documentation, openapi, problems
+from app.http.authentication_failures import AuthenticationFailures
+from app.http.concurrency import Requests, Streams
 from app.http.middleware import RequestContext
 from app.operations.feed import Feed
 from app.webhooks.router import outgoing
@@ -47,17 +51,24 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> FastAPI:
         version=version("slipway"),
         description=DESCRIPTION,
         lifespan=_lifespan,
+        docs_url=None,
         redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs else None,
         redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id,
         webhooks=outgoing,
     )
     app.state.settings = settings
     app.state.with_worker = with_worker
+    app.state.authentication_failures = AuthenticationFailures()
+    app.state.streams = Streams(settings.max_streams, settings.max_streams_per_key)
     include_routers(app)
+    if settings.docs:
+        app.router.routes.extend(documentation.ROUTES)
     problems.install(app)
     aws_problems.install(app)
-    app.add_middleware(RequestContext)
+    app.add_middleware(Requests, limit=settings.http_max_requests)
+    app.add_middleware(RequestContext)  # outermost: what is refused has an id, too
     _document_once(app)
     return app
 
@@ -80,6 +91,7 @@ def _document_once(app: FastAPI) -> None:
 @contextlib.asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
+    keys = admin_keys.of_settings(settings)
     database = Database(settings.database_url)
     app.state.database = database
     clients = AwsClients()
@@ -93,13 +105,14 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     app.state.vault = services.vault
     app.state.feed = feed = Feed(database)
     app.state.loop = asyncio.get_running_loop()
-    access = Access(database)
+    access = Access(database, keys)
     app.state.authenticate = access.authenticate
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         stack.push_async_callback(clients.aclose)
         stack.push_async_callback(services.aclose)
         stack.push_async_callback(feed.aclose)
+        stack.callback(app.state.authentication_failures.close)
         await _bootstrap(access, settings)
         await stack.enter_async_context(_running(database.notifier.run(), "notifier"))
         await stack.enter_async_context(_running(_warm(clients), "warm"))
@@ -110,9 +123,13 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 async def _bootstrap(access: Access, settings: Settings) -> None:
-    made = await access.bootstrap(settings.admin_key.get_secret_value() if settings.admin_key else None)
-    if made:
-        sys.stderr.write(f"\nSLIPWAY_ADMIN_KEY is not set. The first API key, shown only now:\n\n    {made}\n\n")
+    """Show a key that was made to whoever sits at a terminal; anything else that reads stderr keeps it as a log.
+
+    So does what runs a container, even one that was given a terminal; in it this process is the first one.
+    """
+    made = await access.bootstrap(admin_keys.made_file(settings))
+    if made and sys.stderr.isatty() and os.getpid() != 1:
+        sys.stderr.write(f"\nSLIPWAY_ADMIN_KEY is not set. The first API key:\n\n    {made}\n\n")
         sys.stderr.flush()
 
 

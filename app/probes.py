@@ -5,13 +5,15 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import migrate
 from app.core.errors import UnavailableError
 from app.core.metrics import REGISTRY
 from app.db.session import Database
+from app.gateways.helm import confinement
+from app.http.errors import NoSuchPathError
 from app.operations import figures
 from app.webhooks import metrics as webhook_metrics
 
@@ -36,6 +38,14 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class Readiness(Health):
+    """The answer of `/readyz`: ready, and what falls short all the same."""
+
+    warnings: dict[str, str] = Field(
+        default_factory=dict, description="What does not keep Slipway from its work, by the part that it is about."
+    )
+
+
 @router.get("/healthz")
 async def get_health() -> Health:
     """Tell that the process is alive."""
@@ -43,8 +53,11 @@ async def get_health() -> Health:
 
 
 @router.get("/readyz")
-async def get_readiness(request: Request) -> Health:
-    """Tell that the database answers, that its schema is the right one, and that the worker turns if it runs here."""
+async def get_readiness(request: Request) -> Readiness:
+    """Tell that the database answers, that its schema is the right one, and that the worker turns if it runs here.
+
+    `warnings.helm` says so where the kernel cannot keep helm from connecting past its gate.
+    """
     checks = {
         "database": await _database_problem(request.app.state.database),
         "worker": _worker_problem(getattr(request.app.state, "worker", None)),
@@ -52,7 +65,8 @@ async def get_readiness(request: Request) -> Health:
     wrong = {name: problem for name, problem in checks.items() if problem}
     if wrong:
         raise NotReadyError("; ".join(f"{name}: {problem}" for name, problem in wrong.items()), checks=wrong)
-    return Health()
+    unconfined = confinement.problem()
+    return Readiness(warnings={"helm": unconfined} if unconfined else {})
 
 
 async def _database_problem(database: Database) -> str | None:
@@ -72,7 +86,13 @@ def _worker_problem(worker: Any) -> str | None:
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def get_metrics(request: Request) -> Response:
-    """Return the process's figures and the ledger's, in Prometheus' text form."""
+    """Return the process's figures and the ledger's, in Prometheus' text form.
+
+    Raises:
+        NoSuchPathError: the operator has closed it.
+    """
+    if not request.app.state.settings.metrics:
+        raise NoSuchPathError("There is nothing at this path.")
     ledger = await _ledger_figures(request.app.state.database)
     return Response(generate_latest(REGISTRY) + generate_latest(ledger), media_type=CONTENT_TYPE_LATEST)
 

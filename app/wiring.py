@@ -95,11 +95,17 @@ def _wire_releases(
     rules = Rules.of(settings)
     # A lost lease is noticed after three quarters of it; helm has to be gone before the rest is over.
     limits = Limits(grace_seconds=settings.lease_seconds / 5)
-    helm = Helm(settings.helm, rules=rules, limits=limits, max_changes=settings.helm_max_changes)
+    helm = Helm(
+        settings.helm,
+        rules=rules,
+        limits=limits,
+        max_changes=settings.helm_max_changes,
+        confined=settings.helm_confinement,
+    )
     of_registries = ReleaseRegistries(RegistryCharts(database, clouds))
     charts = Charts(helm, database, vault, of_registries)
     of_clusters = ReleaseClusters()
-    service = ReleaseService(ledger, of_clusters, of_registries, vault)
+    service = ReleaseService(ledger, of_clusters, of_registries, vault, max_bytes=settings.max_body_bytes)
     ledger.register("release", service)
     checks = ChartChecks(helm, charts, rules)
     places = Places(settings.helm_max_changes, settings.helm_max_per_cluster)

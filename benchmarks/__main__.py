@@ -6,7 +6,7 @@ import sys
 
 NAMES = (
     "startup", "listing", "registries", "calls", "delay", "waiting", "chaos", "releases", "release-chaos", "webhooks",
-    "receivers", "streams",
+    "receivers", "streams", "charts",
 )  # fmt: skip
 
 
@@ -21,6 +21,7 @@ def main() -> int:
         "--seed", type=int, default=None, help="both kinds of chaos: of the random moments; printed in any case"
     )
     parser.add_argument("--kills", type=int, default=50, help="both kinds of chaos: how often (default: %(default)s)")
+    parser.add_argument("--charts", type=int, default=1000, help="charts: how many (default: %(default)s)")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(NAMES))
     if unknown:

@@ -21,7 +21,7 @@ import httpx
 from app.demo.processes import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
-ADMIN_KEY = "key-of-the-benchmarks"
+ADMIN_KEY = "admin-key-of-the-benchmarks-0123456789"
 LOGIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
 READY_SECONDS = 90.0
 STOP_SECONDS = 30.0
@@ -230,7 +230,11 @@ def slipway(where: Path, database_url: str, cloud: LocalCloud | None = None, **s
     """Return a `slipway serve` that is not started yet; `settings` are those of `Settings`."""
     port = free_port()
     env = environment() | (cloud.env if cloud else {})
-    env |= {"SLIPWAY_DATABASE_URL": database_url, "SLIPWAY_ADMIN_KEY": ADMIN_KEY, "SLIPWAY_ENCRYPTION_KEY": "k" * 32}
+    env |= {
+        "SLIPWAY_DATABASE_URL": database_url,
+        "SLIPWAY_ADMIN_KEY": ADMIN_KEY,
+        "SLIPWAY_ENCRYPTION_KEY": "encryption-key-of-the-benchmarks-0123",
+    }
     env |= {f"SLIPWAY_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "app", "serve", "--port", str(port)]
     return Slipway(command, env, where / f"slipway-{port}.log", port=port)

@@ -27,6 +27,11 @@ def run(options: argparse.Namespace) -> bool:
     with processes.folder() as where:
         url = f"sqlite:///{where / 'slipway.db'}"
         settings: dict[str, object] = {"log_level": "WARNING", "heartbeat_seconds": HEARTBEAT_SECONDS}
+        settings |= {
+            "max_streams_per_key": READERS,
+            "http_max_connections_per_address": 0,
+            "http_max_connections": 2 * READERS,
+        }
         with processes.serving(where, url, None, **settings) as service:
             rows = [asyncio.run(_measure(service, url, readers)) for readers in (1, READERS)]
     head = ("readers", "MiB before", "MiB with", "KiB each", "events got", "median ms", "99 % ms", "left behind")

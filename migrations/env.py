@@ -6,7 +6,6 @@ new revision) takes it from `SLIPWAY_DATABASE_URL`.
 
 import sqlite3
 import time
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +13,7 @@ from alembic import context
 from sqlalchemy import event
 
 from app.core.settings import Settings
+from app.db import files
 from app.db.session import async_url
 from app.models import metadata
 
@@ -24,11 +24,11 @@ LOCK = 0x534C4950  # "SLIP": the advisory lock of migrators on PostgreSQL
 
 
 def _engine() -> sa.Engine:
-    url = async_url(context.config.attributes.get("url") or Settings().database_url)
+    given = context.config.attributes.get("url") or Settings().database_url
+    url = async_url(given)
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, poolclass=sa.NullPool)
-    if url.database and url.database != ":memory:":
-        Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
+    files.prepare(given)
     engine = sa.create_engine(url.set(drivername="sqlite"), poolclass=sa.NullPool)
 
     @event.listens_for(engine, "connect")

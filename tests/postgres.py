@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import clocks
 import psycopg
 
 from app import migrate
@@ -49,13 +50,14 @@ class PostgresServer:
         self.user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         if self.user:
             os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
+        self.env = {"LC_ALL": "C", "TZ": "UTC"} | clocks.of_this_process(self.folder)
         self.bin = self._binaries()
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
         self._names = itertools.count()
 
     def _spawn_options(self) -> dict[str, object]:
-        options: dict[str, object] = {"cwd": self.folder, "env": {"LC_ALL": "C", "TZ": "UTC"}}
+        options: dict[str, object] = {"cwd": self.folder, "env": self.env}
         if self.user:
             options |= {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
         return options

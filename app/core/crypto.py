@@ -1,4 +1,8 @@
-"""Secrets at rest: encrypted with Fernet (AES-128-CBC and HMAC-SHA-256) under the key of the settings.
+"""Secrets at rest: encrypted with AES-256-GCM under a key of the settings, and bound to the place where they are kept.
+
+A secret is `s2.<id of the key>.<nonce, ciphertext and tag in base64url>`. Its place (table, column, primary key) is
+authenticated with it, so that a secret that was put into another row is not decrypted there. Secrets of before are
+Fernet tokens, which name no key and are bound to nothing: they are read, and `slipway keys rotate` rewrites them.
 
 The key is `SLIPWAY_ENCRYPTION_KEY`, or what `SLIPWAY_ENCRYPTION_KEY_FILE` holds, or, with SQLite, a file beside the
 database that is made when it is first needed. Several keys, separated by commas or spaces, let a new one take over:
@@ -8,28 +12,37 @@ the first encrypts, all of them decrypt.
 import base64
 import binascii
 import contextlib
-import logging
+import json
 import os
 import re
-import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.exceptions import InvalidTag
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy.engine import make_url
 
 from app.core.errors import UnavailableError
+from app.core.private_files import is_ours, make_file, sqlite_file, tighten
 from app.core.settings import Settings
-
-log = logging.getLogger(__name__)
 
 SHORTEST = 32
 """Characters of a key: what is not a Fernet key is taken as random text of at least this length."""
 
+_FEWEST_CHARACTERS = 6
+"""Different ones in a key; of 32 random decimal digits fewer are seen once in ten million keys."""
+
+_VERSION = "s2"
+_FERNET = "gAAAA"
+"""How each Fernet token begins for the next centuries: its version, 0x80, and the high bytes of its time."""
+
 _FERNET_BYTES = 32
+_NONCE_BYTES = 12
+"""Random: NIST SP 800-38D allows 2**32 messages under one key then, far beyond what Slipway ever keeps."""
 
 
 class EncryptionKeyError(ValueError):
@@ -44,7 +57,49 @@ class NoEncryptionKeyError(UnavailableError):
 
 
 class UndecryptableError(Exception):
-    """A secret was encrypted with a key that is not among those of the settings."""
+    """A secret was encrypted with a key that is not among those of the settings, or does not belong where it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a secret is kept; `app/db/sealed.py` makes them, of columns that are declared to hold secrets."""
+
+    table: str
+    column: str
+    row: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return it as messages name it: `releases.sealed_values of rel_…`."""
+        return f"{self.table}.{self.column} of {' '.join(self.row)}"
+
+    def authenticated(self) -> bytes:
+        """Return what is authenticated with the secret; no two places have the same."""
+        return json.dumps([_VERSION, self.table, self.column, *self.row]).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A decrypted secret.
+
+    Attributes:
+        text: What it says.
+        key_id: Which key it was encrypted with.
+        bound: Whether it is bound to its place: those of before are not.
+    """
+
+    text: str
+    key_id: str
+    bound: bool
+
+
+class _Key:
+    """One word of the setting; what encrypts and what is shown of it are derived apart from each other."""
+
+    def __init__(self, word: str) -> None:
+        material = _random_bytes(word) or word.encode()
+        self.id = _derived(material, b"slipway key id", 6).hex()
+        self.aead = AESGCM(_derived(material, b"slipway secrets at rest, AES-256-GCM", 32))
+        self.fernet = Fernet(fernet_key(word))
 
 
 class Vault:
@@ -54,39 +109,100 @@ class Vault:
         self._key = key
 
     @cached_property
-    def _fernet(self) -> MultiFernet:
-        return MultiFernet([Fernet(fernet_key(word)) for word in words(self._key())])
+    def _keys(self) -> dict[str, _Key]:
+        known = words(self._key())
+        if found := weakness(known[0]):  # a weak one further back must stay readable, so that it can be replaced
+            raise EncryptionKeyError(
+                f"The first key of SLIPWAY_ENCRYPTION_KEY {found}: `openssl rand -base64 32` makes one."
+            )
+        return {key.id: key for key in map(_Key, known)}
+
+    @property
+    def key_ids(self) -> list[str]:
+        """The ids of the keys, the one that encrypts first.
+
+        Raises:
+            EncryptionKeyError: there is no usable key.
+        """
+        return list(self._keys)
 
     def check(self) -> None:
         """Raise EncryptionKeyError if there is no usable key."""
-        _ = self._fernet
+        _ = self._keys
 
-    def encrypt(self, text: str) -> str:
-        """Return `text` encrypted, in ASCII.
+    def encrypt(self, text: str, place: Place) -> str:
+        """Return `text` encrypted, in ASCII, for this place alone.
 
         Raises:
             NoEncryptionKeyError: there is no usable key.
         """
         try:
-            return self._fernet.encrypt(text.encode()).decode("ascii")
+            key = next(iter(self._keys.values()))
         except EncryptionKeyError as error:
             raise NoEncryptionKeyError(str(error), retry_after=300) from error
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = nonce + key.aead.encrypt(nonce, text.encode(), place.authenticated())
+        return f"{_VERSION}.{key.id}.{base64.urlsafe_b64encode(sealed).decode('ascii')}"
 
-    def decrypt(self, token: str) -> str:
+    def decrypt(self, token: str, place: Place) -> str:
         """Return what `encrypt` was given.
 
         Raises:
-            UndecryptableError: none of the keys fits, or there is none.
+            UndecryptableError: none of the keys fits, or there is none; or it was encrypted for another place.
+        """
+        return self.open(token, place).text
+
+    def open(self, token: str, place: Place) -> Opened:
+        """Return what `encrypt` was given, and what it was encrypted with.
+
+        Raises:
+            UndecryptableError: as `decrypt`.
         """
         try:
-            return self._fernet.decrypt(token.encode()).decode()
-        except (InvalidToken, EncryptionKeyError) as error:
-            raise UndecryptableError("no key of SLIPWAY_ENCRYPTION_KEY fits this secret") from error
+            return (
+                self._open_bound(token, place) if token.startswith(f"{_VERSION}.") else self._open_fernet(token, place)
+            )
+        except EncryptionKeyError as error:
+            raise UndecryptableError(f"{place} cannot be decrypted: {error}") from error
+
+    def is_newest(self, opened: Opened) -> bool:
+        """Tell whether a secret would be encrypted the same way now."""
+        return opened.bound and opened.key_id == next(iter(self._keys))
+
+    def _open_bound(self, token: str, place: Place) -> Opened:
+        _, _, rest = token.partition(".")
+        key_id, _, encoded = rest.partition(".")
+        key = self._keys.get(key_id)
+        if key is None:
+            raise UndecryptableError(
+                f"{place} was encrypted with the key {key_id}, which is not among those of SLIPWAY_ENCRYPTION_KEY "
+                f"({', '.join(self._keys)})"
+            )
+        try:
+            sealed = base64.urlsafe_b64decode(encoded)
+            text = key.aead.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.authenticated()).decode()
+        except (InvalidTag, ValueError) as error:
+            raise UndecryptableError(f"{place} was altered, or was encrypted for another row") from error
+        return Opened(text, key_id, bound=True)
+
+    def _open_fernet(self, token: str, place: Place) -> Opened:
+        for key in self._keys.values():
+            with contextlib.suppress(InvalidToken):
+                return Opened(key.fernet.decrypt(token.encode()).decode(), key.id, bound=False)
+        raise UndecryptableError(
+            f"{place} was encrypted with a key that is not among those of SLIPWAY_ENCRYPTION_KEY "
+            f"({', '.join(self._keys)}); it is in the form of before, which names no key"
+        )
 
 
 def open_vault(settings: Settings) -> Vault:
     """Return the vault of these settings; nothing is read or made before it is used or checked."""
     return Vault(lambda: _find_key(settings))
+
+
+def is_sealed(text: str) -> bool:
+    """Tell whether a text is in a form that `Vault.encrypt` gives, or gave."""
+    return text.startswith((f"{_VERSION}.", _FERNET))
 
 
 def words(text: str) -> list[str]:
@@ -101,6 +217,15 @@ def words(text: str) -> list[str]:
     return found
 
 
+def weakness(key: str) -> str | None:
+    """Return what shows that a key of the right length is not random (`repeats itself`), None if nothing does."""
+    if len(set(key)) < _FEWEST_CHARACTERS:
+        return f"has fewer than {_FEWEST_CHARACTERS} different characters, so it is not random"
+    if (key + key).find(key, 1) < len(key):
+        return "repeats itself, so it is not random"
+    return None
+
+
 def fernet_key(word: str) -> bytes:
     """Return the Fernet key that `word` is, or that is derived from it.
 
@@ -112,12 +237,21 @@ def fernet_key(word: str) -> bytes:
             f"SLIPWAY_ENCRYPTION_KEY has {len(word)} characters; it must be random and have at least {SHORTEST}: "
             "`openssl rand -base64 32` makes one."
         )
+    raw = _random_bytes(word) or _derived(word.encode(), b"slipway secrets at rest", _FERNET_BYTES)
+    return base64.urlsafe_b64encode(raw)
+
+
+def _random_bytes(word: str) -> bytes | None:
+    """Return the 32 bytes that a word is in base64, None if it is none."""
     with contextlib.suppress(binascii.Error, ValueError):
         raw = base64.b64decode(word.encode("ascii"), altchars=b"-_", validate=True)
         if len(raw) == _FERNET_BYTES:
-            return base64.urlsafe_b64encode(raw)
-    derived = HKDF(SHA256(), _FERNET_BYTES, salt=None, info=b"slipway secrets at rest")
-    return base64.urlsafe_b64encode(derived.derive(word.encode()))
+            return raw
+    return None
+
+
+def _derived(material: bytes, purpose: bytes, size: int) -> bytes:
+    return HKDF(SHA256(), size, salt=None, info=purpose).derive(material)
 
 
 def _find_key(settings: Settings) -> str:
@@ -130,37 +264,28 @@ def _find_key(settings: Settings) -> str:
             "SLIPWAY_ENCRYPTION_KEY (or SLIPWAY_ENCRYPTION_KEY_FILE) is needed with PostgreSQL: the same one in every "
             "replica. `openssl rand -base64 32` makes one."
         )
-    database = make_url(settings.database_url).database
-    if not database or database == ":memory:":
-        return Fernet.generate_key().decode("ascii")
-    path = Path(database).expanduser().with_suffix(".key")
-    if not path.exists():
-        _make(path)
+    database = sqlite_file(settings.database_url)
+    return Fernet.generate_key().decode("ascii") if database is None else _beside(database)
+
+
+def _beside(database: Path) -> str:
+    path = database.with_suffix(".key")
+    try:
+        if not path.exists():
+            make_file(path, Fernet.generate_key() + b"\n")
+        if not is_ours(path):
+            raise EncryptionKeyError(
+                f"{path} would be the encryption key, but is not a file of this user: if you put it there, say so by "
+                "SLIPWAY_ENCRYPTION_KEY_FILE."
+            )
+    except OSError as error:
+        raise EncryptionKeyError(f"An encryption key cannot be made beside the database: {error}") from error
     return _read(path)
 
 
 def _read(path: Path) -> str:
+    tighten(path, "the encryption key")
     try:
-        if path.stat().st_mode & 0o077:
-            log.warning("%s holds the encryption key and can be read by others: chmod 600 it", path)
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise EncryptionKeyError(f"The encryption key's file cannot be read: {error}") from error
-
-
-def _make(path: Path) -> None:
-    """Make a key file, whole or not at all; of two processes, the first one's key is kept."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # mode 0600
-        with os.fdopen(handle, "wb") as file:
-            file.write(Fernet.generate_key() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            with contextlib.suppress(FileExistsError):
-                os.link(name, path)
-        finally:
-            Path(name).unlink()
-    except OSError as error:
-        raise EncryptionKeyError(f"An encryption key cannot be made beside the database: {error}") from error

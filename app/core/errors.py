@@ -100,6 +100,17 @@ class InvalidError(SlipwayError):
         return self
 
 
+class TooManyRequestsError(SlipwayError):
+    """The caller has as many of something as it may have at once; try again after `retry_after` seconds."""
+
+    code = "too_many_requests"
+    title = "Too many at once"
+
+    def __init__(self, message: str, *, retry_after: int = 5, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.retry_after = retry_after
+
+
 class UnavailableError(SlipwayError):
     """Something that the answer needs does not answer now; try again after `retry_after` seconds."""
 

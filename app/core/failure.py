@@ -1,7 +1,8 @@
 """Why an operation failed: what an operator reads at 3 a.m."""
 
 from abc import abstractmethod
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 
@@ -43,6 +44,13 @@ class Failure:
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form that the operations table keeps."""
         return asdict(self)
+
+    def mapped(self, change: Callable[[str], str]) -> "Failure":
+        """Return the failure with what others said in it changed: the messages, and the name of the cause."""
+        cause = self.cause and replace(
+            self.cause, resource=change(self.cause.resource), message=change(self.cause.message)
+        )
+        return replace(self, message=change(self.message), cause=cause)
 
 
 class RefusedError(Exception):

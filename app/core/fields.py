@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -58,7 +59,21 @@ def is_label_value(value: str) -> bool:
     return not value or _LABEL_NAME.fullmatch(value) is not None
 
 
-_TAG_CHARACTERS = re.compile(r"[\w\s.:/=+\-@]*", re.UNICODE)
+def plain_key(key: str) -> str:
+    """Return the key of a map as it is.
+
+    Raises:
+        ValueError: CloudFormation takes a map with this key alone for one of its functions ("Intrinsic function
+            reference"): it would fail, or put something of the account in its place.
+    """
+    if key in ("Ref", "Condition") or key.startswith("Fn::"):
+        raise ValueError(f"{key[:40]!r} is a function of CloudFormation: choose another key")
+    return key
+
+
+def _is_tag_text(text: str) -> bool:
+    r"""Tell whether AWS takes a tag's key or value: its API references have `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`."""
+    return all(character in "_.:/=+-@" or unicodedata.category(character)[0] in "LZN" for character in text)
 
 
 def _tags(tags: dict[str, str]) -> dict[str, str]:
@@ -69,7 +84,8 @@ def _tags(tags: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"tag {key[:40]!r}: keys have 1 to 128 characters, values at most 256")
         if key.lower().startswith(("aws:", "slipway:")):
             raise ValueError(f"tag {key[:40]!r}: the prefixes aws: and slipway: are reserved")
-        if not _TAG_CHARACTERS.fullmatch(key) or not _TAG_CHARACTERS.fullmatch(value):
+        plain_key(key)
+        if not _is_tag_text(key) or not _is_tag_text(value):
             raise ValueError(f"tag {key[:40]!r}: only letters, digits, spaces and _ . : / = + - @ are allowed")
     return tags
 

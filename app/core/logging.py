@@ -1,7 +1,7 @@
 """Logs: one JSON object a line on stderr, with the request and the operation that it is about.
 
-Passwords in URLs are taken out of every line, whoever wrote it; secrets have no other way into a log, because nobody
-logs bodies or headers.
+Passwords in URLs, and the secrets of the request or operation at hand, are taken out of every line, whoever wrote it;
+others have no way into a log, because nobody logs bodies or headers.
 """
 
 import logging
@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TextIO
+from typing import Any, TextIO
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
+
+from app.core.secrets.scope import scope_or_none
 
 request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
 operation_id_var: ContextVar[str | None] = ContextVar("operation_id", default=None)
@@ -62,6 +64,11 @@ class Formatter(JsonFormatter):
             if value is not None and not hasattr(record, variable.name):
                 setattr(record, variable.name, value)
         return without_userinfo(super().format(record))
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        """Return what becomes the line, without the secrets that were opened for the request or operation."""
+        secrets = scope_or_none()
+        return secrets.value(log_data) if secrets else log_data
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:

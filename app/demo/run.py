@@ -112,7 +112,7 @@ def _run(screen: Screen, folder: Path, *, keep: bool, began: float) -> int:
 
 def _set_up(screen: Screen, processes: Processes, folder: Path) -> tuple[Stage, dict[str, str]]:
     screen.chapter("The processes")
-    key = f"demo-{secrets.token_hex(8)}"
+    key = f"demo-{secrets.token_hex(16)}"
     env = _environment()
     # The first time it takes minutes; what needs no Kubernetes goes on meanwhile.
     build = processes.start("kubernetes", ["localcloud", "build"], env)

@@ -6,12 +6,12 @@ adds one again, so that it is written once.
 """
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, text, tuple_, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -19,6 +19,8 @@ from sqlmodel import col
 
 from app.db.notify import OPERATIONS, Notifier
 from app.db.types import utcnow
+from app.engine import lost
+from app.engine.metrics import CLAIMS_LOST
 from app.engine.models import LIVE, Operation, OperationDependency, OperationEvent
 
 BLOCKED_RECHECK_SECONDS = 60.0
@@ -211,6 +213,22 @@ def event_values(operation: Operation, *, type: str, message: str, **values: Any
     }
 
 
+def _claimable(phases: Phases, skip: Collection[str]) -> ColumnElement[bool]:
+    return and_(
+        col(Operation.status) == "running",
+        col(Operation.next_run_at) <= utcnow(),
+        _unowned(),
+        _known(phases),
+        col(Operation.id).not_in(skip),
+    )
+
+
+async def has_suspect(session: AsyncSession, *, owner: str, phases: Phases, skip: Collection[str] = ()) -> bool:
+    """Tell whether `claim` would find a suspect."""
+    found = select(col(Operation.id)).where(_claimable(phases, skip), lost.suspects(owner)).limit(1)
+    return (await session.execute(found)).first() is not None
+
+
 async def claim(
     session: AsyncSession,
     *,
@@ -219,33 +237,64 @@ async def claim(
     limit: int,
     phases: Phases,
     skip: Collection[str] = (),
+    suspects: bool = False,
 ) -> Sequence[Operation]:
     """Take up to `limit` due operations whose kind and phase this build knows; each gets a new `gen`.
 
-    `skip` names what this process still works on: its lease may have run out, its result has not been written.
+    One whose last claim was never handed back has lost it: that is counted, and written as an event.
+
+    Args:
+        session: The transaction.
+        owner: This process.
+        lease_seconds: How long the claim holds.
+        limit: How many at most.
+        phases: What this build knows.
+        skip: What this process still works on: its lease may have run out, its result has not been written.
+        suspects: Take only what has lost several claims (see `lost`); else only what has not.
     """
+    suspected = lost.suspects(owner)
     due = (
-        select(col(Operation.id))
-        .where(
-            col(Operation.status) == "running",
-            col(Operation.next_run_at) <= utcnow(),
-            _unowned(),
-            _known(phases),
-            col(Operation.id).not_in(skip),
-        )
+        select(col(Operation.id), col(Operation.lease_owner))
+        .where(_claimable(phases, skip), suspected if suspects else ~suspected)
         .order_by(col(Operation.next_run_at))
         .limit(limit)
         .with_for_update(skip_locked=True)
-        .cte("due")  # a subquery may be run again for each row, and then claims more than its limit
     )
+    owners: dict[str, str | None] = {row[0]: row[1] for row in await session.execute(due)}
+    if not owners:
+        return ()
     statement = (
         update(Operation)
-        .where(col(Operation.id).in_(select(due.c.id)))
-        .values(lease_owner=owner, lease_expires_at=utcnow(lease_seconds), gen=col(Operation.gen) + 1)
+        .where(col(Operation.id).in_(owners))
+        .values(
+            lost_claims=col(Operation.lost_claims) + case((lost.lost_to(owner), 1), else_=0),
+            lease_owner=owner,
+            lease_expires_at=utcnow(lease_seconds),
+            gen=col(Operation.gen) + 1,
+        )
         .returning(Operation)
         .execution_options(synchronize_session=False)
     )
-    return (await session.execute(statement)).scalars().all()
+    rows = (await session.execute(statement)).scalars().all()
+    if losers := {id_: by for id_, by in owners.items() if by not in (None, owner)}:
+        await _note_lost(session, {row.id: row for row in rows}, losers)
+    return rows
+
+
+async def _note_lost(session: AsyncSession, rows: Mapping[str, Operation], losers: Mapping[str, str | None]) -> None:
+    """Write an event for each lost claim; `losers` are the processes that had them, by operation."""
+    events = [
+        event_values(
+            rows[operation_id],
+            type=lost.EVENT,
+            message=lost.message(str(owner), rows[operation_id].lost_claims),
+            data={"owner": owner, "lost_claims": rows[operation_id].lost_claims, "limit": lost.LOST_CLAIMS},
+        )
+        for operation_id, owner in losers.items()
+    ]
+    await order_events(session)
+    await session.execute(insert(OperationEvent), events)
+    CLAIMS_LOST.inc(len(events))
 
 
 async def fenced_update(

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar, Literal, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.failure import Failure
+from app.core.secrets.scope import Scope
 from app.engine.models import Operation
 
 
@@ -98,6 +99,7 @@ class Context:
         steps: Ordered steps (`name`, `status`, `started_at`, `finished_at`); times are filled in when written.
         warnings: What the caller should know though it did not fail.
         events: What happened.
+        secrets: What was opened for it; it is hidden in all that is written for callers.
 
     All of it is written with the result, and by `intend` before that: so a long activity tells how far it is.
     """
@@ -108,6 +110,7 @@ class Context:
     warnings: list[str]
     persist: Callable[["Context"], Awaitable[None]]
     events: list[NewEvent] = field(default_factory=list)
+    secrets: Scope = field(default_factory=Scope)
 
     @property
     def phase(self) -> str:
@@ -144,6 +147,16 @@ class Context:
         for step in self.steps:
             if step["name"] == name:
                 step["status"] = status
+
+    def hide_secrets(self) -> None:
+        """Take what was opened for the operation out of its warnings and events, before they are written."""
+        if not self.secrets:
+            return
+        self.warnings[:] = map(self.secrets.text, self.warnings)
+        self.events[:] = [
+            replace(event, message=self.secrets.text(event.message), data=self.secrets.value(event.data))
+            for event in self.events
+        ]
 
     def warn(self, message: str) -> None:
         """Add a warning once."""

@@ -13,6 +13,7 @@ LIVE = ("pending", "running")
 TERMINAL = ("succeeded", "failed", "cancelled")
 
 _IS_LIVE = text("status IN ('pending', 'running')")
+_HAS_LOST_CLAIMS = text("lost_claims > 0")
 
 
 class Operation(Table, table=True):
@@ -23,10 +24,14 @@ class Operation(Table, table=True):
         # One live operation for each resource; a parent (`cluster.apply`) holds no lock, its children do.
         Index("uq_operations_live_lock", "lock_key", unique=True, sqlite_where=_IS_LIVE, postgresql_where=_IS_LIVE),
         Index("ix_operations_due", "next_run_at", sqlite_where=_IS_LIVE, postgresql_where=_IS_LIVE),
+        Index(
+            "ix_operations_lost_claims", "lost_claims", sqlite_where=_HAS_LOST_CLAIMS,
+            postgresql_where=_HAS_LOST_CLAIMS,
+        ),
         Index("ix_operations_project_id_id", "project_id", "id"),
         Index("ix_operations_resource_id", "resource_id"),
         Index("ix_operations_finished_at", "finished_at"),
-    )
+    )  # fmt: skip
 
     id: str = Field(primary_key=True, max_length=40)
     project_id: str = Field(max_length=40, foreign_key="projects.id")
@@ -56,6 +61,7 @@ class Operation(Table, table=True):
     gen: int = Field(default=0, sa_type=BigInteger)
     wakes: int = 0
     attempts: int = 0
+    lost_claims: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     lease_owner: str | None = Field(default=None, max_length=80)
     lease_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     next_run_at: datetime = Field(default=None, sa_type=UtcDateTime, sa_column_kwargs={"default": utcnow()})

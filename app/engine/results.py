@@ -76,6 +76,7 @@ class ResultWriter:
 
     async def apply(self, session: AsyncSession, result: Result) -> bool:
         """Write one result; False means that it was thrown away, because the fence had moved on."""
+        result.context.hide_secrets()
         now: datetime = (await session.execute(select(utcnow()))).scalar_one()
         if isinstance(result.outcome, Advance | Wait):
             return await self._carry_on(session, result, result.outcome, now)
@@ -87,6 +88,7 @@ class ResultWriter:
         Returns:
             The steps with their times, which count once the transaction is committed; None if the lease is lost.
         """
+        context.hide_secrets()
         operation = context.operation
         steps, events = context.steps, list(context.events)
         values: dict[str, Any] = {"data": context.data, "warnings": context.warnings}
@@ -113,6 +115,7 @@ class ResultWriter:
             steps=steps,
             warnings=context.warnings,
             attempts=result.attempts,
+            lost_claims=0,
             next_run_at=case((not_woken, utcnow(wait)), else_=utcnow()),
         )
         if not written:
@@ -132,6 +135,7 @@ class ResultWriter:
             return False
         # A create that a delete has taken the lock from ends cancelled, also if it was done at that very moment.
         ending, failure = _ending(Cancelled() if operation.superseded else result.outcome)
+        failure = failure and failure.mapped(context.secrets.text)
         before, steps = operation.steps, _timed(_ended(context.steps, ending), now)
         operation.status, operation.finished_at = ending, now
         operation.data, operation.steps, operation.warnings = context.data, steps, context.warnings

@@ -7,21 +7,23 @@ import logging
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import InvalidError
 from app.core.failure import Failure, RefusedError
 from app.core.ids import new_id
 from app.core.logging import operation_id_var
+from app.core.secrets.scope import entered
 from app.core.settings import Settings
 from app.db.notify import EVENTS, OPERATIONS
 from app.db.session import Database
 from app.db.types import utcnow
-from app.engine import claims
+from app.engine import claims, lost
 from app.engine.contract import (
     Context,
     Fail,
@@ -129,22 +131,16 @@ class Engine:
         self._wake.clear()
         await self._flush()
         tick, places = self._settings.tick_seconds, self._settings.max_running_per_region
-        room = self._settings.max_inflight - len(self._tasks)
+        room = self._room()
         async with self._database.read() as session:
             due = await claims.look(session, per_region=places, phases=self._phases)
         if not due.due or room <= 0:
             return tick if due.due or due.seconds_to_next is None else min(tick, max(0.01, due.seconds_to_next))
         async with self._database.write() as session:
-            if await claims.admit(session, per_region=places):
+            admitted = await claims.admit(session, per_region=places)
+            claimed = await self._claim(session, room)
+            if admitted or any(operation.lost_claims for operation in claimed):
                 await self._database.notifier.notify(session, EVENTS)
-            claimed = await claims.claim(
-                session,
-                owner=self.owner,
-                lease_seconds=self._settings.lease_seconds,
-                limit=room,
-                phases=self._phases,
-                skip=list(self._claimed),
-            )
         CLAIMS.inc(len(claimed))
         for operation in claimed:
             self._claimed[operation.id] = operation
@@ -153,14 +149,38 @@ class Engine:
             task.add_done_callback(self._forget)
         return 0.0 if claimed else tick
 
+    def _room(self) -> int:
+        """Return how many operations may be taken: none beside the call of a suspect, see `lost`."""
+        alone = any(lost.is_suspect(operation) and not self._is_activity(operation) for operation in self._in_flight())
+        return 0 if alone else self._settings.max_inflight - len(self._tasks)
+
+    async def _claim(self, session: AsyncSession, room: int) -> Sequence[Operation]:
+        """Take one suspect, before all else, as soon as no call is in flight; else what is due and no suspect."""
+        ours: dict[str, Any] = {"owner": self.owner, "phases": self._phases, "skip": list(self._claimed)}
+        seconds = self._settings.lease_seconds
+        suspected = any(lost.is_suspect(operation) for operation in self._in_flight())
+        if not suspected and await claims.has_suspect(session, **ours):
+            if not all(self._is_activity(operation) for operation in self._in_flight()):
+                return ()  # they return within their lease
+            if taken := await claims.claim(session, **ours, lease_seconds=seconds, limit=1, suspects=True):
+                return taken
+        return await claims.claim(session, **ours, lease_seconds=seconds, limit=room)
+
+    def _in_flight(self) -> Iterable[Operation]:
+        return self._claimed.values()
+
+    def _is_activity(self, operation: Operation) -> bool:
+        return operation.phase in self._registry[operation.kind].activities
+
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task.get_name(), None)
 
     async def _work(self, operation: Operation) -> None:
         operation_id_var.set(operation.id)
         context = self._context(operation)
-        with RECONCILE_SECONDS.labels(operation.kind).time():
+        with RECONCILE_SECONDS.labels(operation.kind).time(), entered(context.secrets):
             result = await self._call(context)
+        await context.secrets.prepare()
         if result is None:
             self._claimed.pop(operation.id, None)
             FENCED.inc()
@@ -180,9 +200,8 @@ class Engine:
     async def _call(self, context: Context) -> Result | None:
         operation = context.operation
         reconciler = self._registry[operation.kind]
-        missing = context.data.get("failed_dependency")
-        if missing and not operation.cancel_requested:
-            return Result(context, Fail(_dependency_failed(missing)))
+        if foregone := _foregone(context):
+            return foregone
         try:
             outcome = await self._within_lease(reconciler, context)
         except LeaseLostError:
@@ -227,7 +246,7 @@ class Engine:
         return self._again(context, BUG_ATTEMPTS, failure, None)
 
     async def _within_lease(self, reconciler: Reconciler, context: Context) -> Outcome:
-        if context.phase not in reconciler.activities:
+        if not self._is_activity(context.operation):
             async with asyncio.timeout(self._settings.lease_seconds * 0.8):
                 return await reconciler.reconcile(context)
         work = asyncio.ensure_future(reconciler.reconcile(context))
@@ -289,6 +308,7 @@ class Engine:
         return Result(context, Wait(retry_after or backoff(attempts)), attempts=attempts)
 
     async def _persist(self, context: Context) -> None:
+        await context.secrets.prepare()
         told = len(context.events)
         async with self._database.write() as session:
             steps = await self._writer.keep(session, context)
@@ -342,6 +362,19 @@ class Engine:
             if _is_away(again):
                 raise
             log.exception("%s is left to the end of its lease", operation.id)
+
+
+def _foregone(context: Context) -> Result | None:
+    """Return the end of an operation that is not to be called at all."""
+    operation = context.operation
+    missing = context.data.get("failed_dependency")
+    if missing and not operation.cancel_requested:
+        return Result(context, Fail(_dependency_failed(missing)))
+    if failure := lost.failure(operation):
+        log.error("%s: %s", operation.kind, failure.message)
+        DEAD_LETTERS.inc()
+        return Result(context, Fail(failure), dead_letter=True)
+    return None
 
 
 def _dependency_failed(missing: dict[str, str]) -> Failure:

@@ -18,15 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.caller import Caller
 from app.core.crypto import UndecryptableError, Vault
 from app.core.outbound import Rules, destination
+from app.core.secrets.scope import scope_or_none
+from app.db.sealed import MarkedText
 from app.db.session import Database
 from app.http import etag, idempotency
 from app.http.caller import CallerDep
 from app.http.errors import AnswerLostError
 
 log = logging.getLogger(__name__)
-
-_SEALED = "sealed:"
-"""Marks a stored answer that is encrypted; what is not is JSON."""
 
 RETRY_AFTER_SECONDS = 5
 """When to look at a new operation for the first time: changes take minutes."""
@@ -129,9 +128,13 @@ class Change:
                 transaction must not commit.
         """
         text = None if body is None else body.model_dump_json(by_alias=True)
+        if text and (secrets := scope_or_none()):
+            text = (await secrets.document(text.encode())).decode()
         answer = idempotency.Answer(status, headers or {}, text)
         if self._reservation is not None:
-            kept = replace(answer, body=_SEALED + self._vault.encrypt(text)) if secret and text else answer
+            kept = answer
+            if secret and text:
+                kept = replace(answer, body=MarkedText.MARK + self._vault.encrypt(text, self._reservation.place))
             await idempotency.store(session, self._reservation, kept)
             self._answered = True
         return _response(answer)
@@ -216,19 +219,19 @@ async def _begin(
         async with database.write() as session:
             stored = await idempotency.reserve(session, wanted)
         if stored is not None:
-            raise ReplayedAnswer(_response(_unsealed(stored, vault), replayed=True))
+            raise ReplayedAnswer(_response(_unsealed(stored, wanted, vault), replayed=True))
     change = Change(database, caller, vault, if_match=tags, callback_url=callback_url, reservation=wanted)
     request.state.change = change
     return change
 
 
-def _unsealed(stored: idempotency.Answer, vault: Vault) -> idempotency.Answer:
-    if stored.body is None or not stored.body.startswith(_SEALED):
+def _unsealed(stored: idempotency.Answer, reservation: idempotency.Reservation, vault: Vault) -> idempotency.Answer:
+    if stored.body is None or not stored.body.startswith(MarkedText.MARK):
         return stored
     try:
-        return replace(stored, body=vault.decrypt(stored.body.removeprefix(_SEALED)))
+        return replace(stored, body=vault.decrypt(stored.body.removeprefix(MarkedText.MARK), reservation.place))
     except UndecryptableError as error:
-        raise AnswerLostError("The first answer was encrypted with a key that the service no longer has.") from error
+        raise AnswerLostError(f"The change was made, but its first answer is lost: {error}.") from error
 
 
 async def _wanted(request: Request, caller: Caller, key: str) -> idempotency.Reservation:

@@ -1,6 +1,13 @@
 """Errors of the HTTP layer itself."""
 
-from app.core.errors import ConflictError, InvalidError, NotFoundError, SlipwayError
+from app.core.errors import (
+    ConflictError,
+    InvalidError,
+    NotFoundError,
+    SlipwayError,
+    TooManyRequestsError,
+    UnavailableError,
+)
 
 
 class NoSuchPathError(NotFoundError):
@@ -52,3 +59,17 @@ class IdempotencyInProgressError(ConflictError):
     code = "idempotency_in_progress"
     title = "The first request with this key is still being answered"
     retry_after = 1
+
+
+class OverloadedError(UnavailableError):
+    """The process answers as many requests, or streams, as it may at once."""
+
+    code = "overloaded"
+    title = "Too much at once"
+
+
+class TooManyStreamsError(TooManyRequestsError):
+    """One key follows as many event streams as one key may."""
+
+    code = "too_many_streams"
+    title = "Too many event streams"

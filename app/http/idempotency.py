@@ -14,8 +14,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.core.crypto import Place
 from app.core.errors import FieldError
 from app.core.ids import new_id
+from app.db.sealed import place
 from app.db.types import utcnow
 from app.http.errors import IdempotencyInProgressError, IdempotencyKeyReusedError, InvalidIdempotencyKeyError
 from app.http.models import IdempotencyKey
@@ -47,6 +49,11 @@ class Reservation:
     key: str
     fingerprint: str
     owner: str = field(default_factory=lambda: new_id("req"))
+
+    @property
+    def place(self) -> Place:
+        """Where the answer is kept."""
+        return place(IdempotencyKey, "body", self.project_id, self.method, self.path, self.key)
 
     def _columns(self) -> dict[str, str]:
         return {"project_id": self.project_id, "method": self.method, "path": self.path, "key": self.key}

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core.ids import new_id
 from app.core.logging import bound, request_id_var
 from app.core.metrics import REGISTRY
+from app.core.secrets.scope import entered
 from app.http.problems import problem_of_unforeseen
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,14 @@ access_log = logging.getLogger("slipway.access")
 
 HEADER = "X-Request-ID"
 _SANE = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_HSTS = "max-age=31536000"
+"""Only of a request that came by TLS, as a trusted proxy says: a browser must not be told so by a port-forward."""
+
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 DURATION = Histogram(
@@ -46,7 +55,7 @@ class RequestContext:
         given = Headers(scope=scope).get(HEADER, "")
         name = given if _SANE.fullmatch(given) else new_id("req")
         scope.setdefault("state", {})["request_id"] = name
-        with bound(request_id_var, name):
+        with bound(request_id_var, name), entered():
             await _Request(self.app, name).run(scope, receive, send)
 
 
@@ -65,7 +74,10 @@ class _Request:
                 headers = MutableHeaders(scope=message)
                 headers[HEADER] = self.name
                 headers.setdefault("Cache-Control", "no-store")
-                headers.setdefault("X-Content-Type-Options", "nosniff")
+                for header, value in _SECURITY.items():
+                    headers.setdefault(header, value)
+                if scope["scheme"] == "https":
+                    headers.setdefault("Strict-Transport-Security", _HSTS)
             await send(message)
 
         try:

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlmodel import Field
 
 from app.db.base import Table
+from app.db.sealed import MarkedText
 from app.db.types import JsonDocument, UtcDateTime, utcnow
 
 
@@ -21,5 +22,5 @@ class IdempotencyKey(Table, table=True):
     owner: str = Field(max_length=40)
     status: int | None = None
     headers: dict[str, str] = Field(sa_type=JsonDocument, default_factory=dict)
-    body: str | None = None  # text, because JSONB would not give back the same bytes
+    body: str | None = Field(default=None, sa_type=MarkedText)  # text: JSONB would not give back the same bytes
     created_at: datetime = Field(default=None, sa_type=UtcDateTime, sa_column_kwargs={"default": utcnow()}, index=True)

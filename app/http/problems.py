@@ -24,10 +24,12 @@ from app.core.errors import (
     PreconditionFailedError,
     SlipwayError,
     TooLargeError,
+    TooManyRequestsError,
     UnauthenticatedError,
     UnavailableError,
     UnsupportedMediaTypeError,
 )
+from app.core.secrets.scope import scope_or_none
 from app.core.validation import field_errors, invalid
 from app.http.errors import MethodNotAllowedError, NoSuchPathError
 
@@ -47,6 +49,7 @@ STATUS: dict[type[SlipwayError], int] = {
     TooLargeError: 413,
     UnsupportedMediaTypeError: 415,
     InvalidError: 422,
+    TooManyRequestsError: 429,
     UnavailableError: 503,
 }
 """Each category of errors and its status; a subclass has its category's."""
@@ -112,6 +115,8 @@ def problem(
     body |= {"type": f"urn:slipway:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
     if errors:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in errors]
+    if (secrets := scope_or_none()) is not None:
+        body = secrets.value(body)
     content = json.dumps(body, ensure_ascii=False, default=str).encode("utf-8", "replace")
     all_headers = dict(headers or {})
     if status == HTTPStatus.SERVICE_UNAVAILABLE:

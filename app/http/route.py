@@ -15,7 +15,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from app.core.documents import parse_json
-from app.core.errors import FieldError, InvalidError, TooLargeError, UnsupportedMediaTypeError
+from app.core.errors import FieldError, InvalidError, SlipwayError, TooLargeError, UnsupportedMediaTypeError
+from app.core.secrets.scope import current
 from app.core.validation import did_you_mean, invalid
 from app.http.caller import get_caller
 from app.http.change import Change, ReplayedAnswer
@@ -83,11 +84,14 @@ class StrictRoute(APIRoute):
             _check_path_and_query(request, parameters)
             strict = await self._strict(request)
             try:
-                return await original(strict)
+                return await _without_secrets(await original(strict))
             except RequestValidationError as error:
                 raise invalid_request(error, model) from None
             except ReplayedAnswer as replay:
                 return replay.response
+            except SlipwayError:
+                await current().prepare()  # the problem names what is wrong, in a moment
+                raise
             finally:
                 change: Change | None = getattr(request.state, "change", None)
                 if change is not None:
@@ -107,6 +111,17 @@ class StrictRoute(APIRoute):
         media_type = _check_media_type(request, media_types_of(self))
         document = parse_json(body) if media_type.endswith("json") else None
         return StrictRequest(request, body, document)
+
+
+async def _without_secrets(response: Response) -> Response:
+    """Return an answer without the secrets that were opened for it; a stream's were hidden when they were written."""
+    if secrets := current():
+        media_type = response.headers.get("content-type", "")
+        body = getattr(response, "body", b"")
+        if body and media_type.startswith(JSON):
+            response.body = await secrets.document(bytes(body))
+            response.headers["content-length"] = str(len(response.body))
+    return response
 
 
 def media_types_of(route: APIRoute) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ proxies keep the connection and a reader that is gone is noticed.
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from prometheus_client import Counter, Gauge
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.core.metrics import REGISTRY
+from app.http.concurrency import give_back
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +51,27 @@ class EventStream(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, source: Source, *, heartbeat_seconds: float) -> None:
+    def __init__(self, source: Source, counted: AbstractContextManager[None], *, heartbeat_seconds: float) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._source = source
+        self._counted = counted
         self._heartbeat = heartbeat_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Stream (ASGI)."""
-        del scope
+        """Stream (ASGI).
+
+        Raises:
+            SlipwayError: there are too many streams; nothing has been sent then.
+        """
+        try:
+            with self._counted:
+                give_back(scope)
+                await self._stream(receive, send)
+        finally:
+            await self._source.aclose()
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
         sending = asyncio.create_task(self._send(send), name="event stream")
         leaving = asyncio.create_task(_left(receive), name="event stream's reader")
         try:
@@ -67,7 +81,6 @@ class EventStream(Response):
             for task in (sending, leaving):
                 task.cancel()
             outcome = (await asyncio.gather(sending, leaving, return_exceptions=True))[0]
-            await self._source.aclose()
         if isinstance(outcome, Exception):
             raise outcome
 

@@ -12,7 +12,9 @@ from app.core.errors import FieldError, InvalidError
 from app.db.session import Database
 from app.engine.models import LIVE, Operation
 from app.http import sse
+from app.http.caller import CallerDep
 from app.http.change import Change
+from app.http.concurrency import Streams
 from app.http.pagination import Page, PageRequest
 from app.operations import repository
 from app.operations.feed import Feed
@@ -120,6 +122,8 @@ class Following:
 
     database: Database
     feed: Feed
+    streams: Streams
+    caller: Caller
     heartbeat_seconds: float
     after: int | None
     streaming: bool
@@ -127,11 +131,13 @@ class Following:
 
     def stream(self, source: sse.Source) -> sse.EventStream:
         """Return the answer that streams a source."""
-        return sse.EventStream(source, heartbeat_seconds=self.heartbeat_seconds)
+        counted = self.streams.one(self.caller.key_id)
+        return sse.EventStream(source, counted, heartbeat_seconds=self.heartbeat_seconds)
 
 
 async def following(
     request: Request,
+    caller: CallerDep,
     after: Annotated[int | None, Depends(after_event)],
     streaming: Annotated[bool, Depends(wants_stream)],
 ) -> Following:
@@ -140,6 +146,8 @@ async def following(
     return Following(
         database=state.database,
         feed=state.feed,
+        streams=state.streams,
+        caller=caller,
         heartbeat_seconds=state.settings.heartbeat_seconds,
         after=after,
         streaming=streaming,

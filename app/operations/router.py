@@ -62,7 +62,7 @@ async def get_operation(operation: str, caller: CallerDep, database: DatabaseDep
     "/operations/{operation}/events",
     tags=["operations"],
     response_model=Page[EventOut],
-    responses={200: STREAM, 204: ENDED, **problems(404)},
+    responses={200: STREAM, 204: ENDED, **problems(404, 429)},
 )
 async def list_operation_events(
     operation: str, caller: CallerDep, ledger: LedgerDep, page: PageQuery, follow: FollowingDep
@@ -88,7 +88,7 @@ async def list_operation_events(
         return json(await page_of_events(session, caller, page, after=after, operation_ids=family))
 
 
-@router.get("/events", tags=["operations"], response_model=Page[EventOut], responses={200: STREAM})
+@router.get("/events", tags=["operations"], response_model=Page[EventOut], responses={200: STREAM, **problems(429)})
 async def list_events(
     caller: CallerDep,
     page: PageQuery,

@@ -15,7 +15,6 @@ from app.db.session import Database
 from app.engine.contract import Context, NewEvent
 from app.engine.models import Operation
 from app.gateways.helm.progress import Progress
-from app.releases.values import Mask
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +63,8 @@ class Places:
 class Telling:
     """Makes events of what helm says, each thing once."""
 
-    def __init__(self, context: Context, mask: Mask) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._mask = mask
         self._seen: set[Progress] = set()
 
     def __call__(self, progress: Progress) -> None:
@@ -79,7 +77,7 @@ class Telling:
             "kind": progress.kind,
             "namespace": progress.namespace,
             "name": progress.name,
-            "status": self._mask.text(progress.status),
+            "status": progress.status,
         }
         what = f"{progress.kind}/{progress.name} " if progress.name else ""
         status = f": {data['status']}" if progress.status else ""

@@ -24,12 +24,15 @@ from app.gateways.helm.chart import Chart, ChartSource, Credential, OciChart, Re
 from app.gateways.helm.client import Helm
 from app.gateways.helm.errors import RepositoryDenied
 from app.releases import repository
+from app.releases.credentials import password_place
 from app.releases.ports import Registries
 from app.releases.schemas import ChartSpec
 
 KEEP_BYTES = 128 * 1024 * 1024
 KEEP_CHARTS = 200
-"""Of archives that nobody uses at the moment."""
+"""Of archives that nobody uses at the moment. What is kept of one beside its file is at most some 60 kB."""
+KEEP_NAMES = 20
+"""Ways to ask for one chart (`^1.2`, `1.2.3`, none, its digest) that are remembered, the newest."""
 
 BELIEVE_SECONDS = 30.0
 """How long a version (or none) is taken for the archive that it was; a tag may move."""
@@ -156,7 +159,12 @@ class Charts:
         return _Kept(replace(chart, path=path), time.monotonic())
 
     async def _make_room(self) -> None:
-        """Remove the archives that were used longest ago, until the rest is small enough."""
+        """Remove the archives that were used longest ago, until the rest is small enough; forget old names."""
+        names: dict[int, list[_Key]] = {}
+        for key, kept in self._kept.items():
+            names.setdefault(id(kept), []).append(key)
+        for keys in names.values():
+            self._forget(keys[:-KEEP_NAMES])
         known = {id(kept): kept for kept in self._kept.values()}
         total, count = sum(kept.chart.size_bytes for kept in known.values()), len(known)
         for kept in sorted(known.values(), key=lambda kept: kept.used_at):
@@ -165,11 +173,14 @@ class Charts:
             if kept.users:
                 continue
             total, count = total - kept.chart.size_bytes, count - 1
-            for key in [key for key, value in self._kept.items() if value is kept]:
-                del self._kept[key]
-                self._fetching.pop(key, None)
+            self._forget([key for key, value in self._kept.items() if value is kept])
             with contextlib.suppress(FileNotFoundError):
                 await asyncio.to_thread(kept.chart.path.unlink)
+
+    def _forget(self, keys: list[_Key]) -> None:
+        for key in keys:
+            del self._kept[key]
+            self._fetching.pop(key, None)
 
     async def _source(
         self, project_id: str, spec: ChartSpec, registry_id: str | None, pin: Pinned | None
@@ -193,7 +204,7 @@ class Charts:
         if row is None:
             return None
         try:
-            return Credential(row.username, self._vault.decrypt(row.sealed_password))
+            return Credential(row.username, self._vault.decrypt(row.sealed_password, password_place(row.id)))
         except UndecryptableError as error:
             raise RepositoryDenied(f"the stored credential for {host} cannot be decrypted: {error}") from error
 

@@ -1,5 +1,6 @@
 """What the routes of releases need: the services that a root wired, and a release's full answer."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ from fastapi import Depends, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import Caller
+from app.core.secrets.scope import current, entered
 from app.http.caller import CallerDep
 from app.operations.dependencies import DatabaseDep
 from app.operations.schemas import Condition
@@ -20,8 +22,8 @@ from app.releases.ports import Clusters, ClusterView
 from app.releases.reader import ReleaseReader
 from app.releases.schemas import AccessOut, ReleaseOut, ReleaseOutputs, ReleaseSpec, ReleaseStatus, TestOut
 from app.releases.schemas_credentials import ChartCredentialOut
+from app.releases.secrets.opened import Opened
 from app.releases.service import ReleaseService
-from app.releases.values import redacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,11 @@ async def find(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The release that a path and its query name, and its cluster."""
+    """The release that a path and its query name, its cluster, and its values: what is said from then on hides them."""
 
     row: Release
     cluster: ClusterView
+    values: Opened
 
 
 async def found_release(
@@ -108,7 +111,10 @@ async def found_release(
     """
     async with database.read() as session:
         row = await find(session, feature, caller, release, place)
-        return Found(row, await feature.clusters.by_id(session, row.cluster_id))
+        cluster = await feature.clusters.by_id(session, row.cluster_id)
+    values = await asyncio.to_thread(feature.service.values, row)
+    await current().prepare()
+    return Found(row, cluster, values)
 
 
 FoundDep = Annotated[Found, Depends(found_release)]
@@ -116,24 +122,28 @@ FoundDep = Annotated[Found, Depends(found_release)]
 
 def releases_out(feature: ReleaseFeature, releases: Sequence[Release]) -> list[ReleaseOut]:
     """Return what callers see of releases, as they were seen last."""
-    return [release_out(feature, release, release.facts.get("access")) for release in releases]
+    shown: list[ReleaseOut] = []
+    for release in releases:
+        with entered():  # a secret of one may be an ordinary word of another
+            shown.append(release_out(release, feature.service.values(release), release.facts.get("access")))
+    return shown
 
 
-def release_out(feature: ReleaseFeature, release: Release, access: dict[str, Any] | None) -> ReleaseOut:
-    """Return what callers see of a release."""
-    values = redacted(feature.service.values(release))
+def release_out(release: Release, values: Opened, access: dict[str, Any] | None) -> ReleaseOut:
+    """Return what callers see of a release, which hides its secrets by itself."""
+    hidden = current().value
     return ReleaseOut(
         id=release.id,
         name=release.name,
         namespace=release.namespace,
         cluster_id=release.cluster_id,
-        spec=ReleaseSpec.model_validate({**release.spec, "values": values}),
+        spec=ReleaseSpec.model_validate({**release.spec, "values": values.shown()}),
         status=ReleaseStatus(
             phase=release.phase,
-            conditions=[Condition.model_validate(condition) for condition in release.conditions],
+            conditions=[Condition.model_validate(condition) for condition in hidden(release.conditions)],
             outputs=ReleaseOutputs.model_validate(release.outputs),
             observed_generation=release.observed_generation,
-            access=AccessOut.model_validate(access) if access else None,
+            access=AccessOut.model_validate(hidden(access)) if access else None,
             tests=[TestOut.model_validate(test) for test in release.facts.get("tests", ())],
         ),
         generation=release.generation,

@@ -81,6 +81,13 @@ class HelmUnusableError(UnavailableError):
     title = "Slipway has no helm"
 
 
+class HelmUnconfinedError(UnavailableError):
+    """Helm may not fetch charts here: nothing keeps it from connecting past its gate."""
+
+    code = "helm_unconfined"
+    title = "Charts cannot be fetched safely"
+
+
 class ValuesLostError(UnavailableError):
     """The values were encrypted with a key that Slipway no longer has."""
 
@@ -93,6 +100,13 @@ class RedactedValueError(InvalidError):
 
     code = "redacted_value"
     title = "A redacted value was sent"
+
+
+class TooManySecretsError(InvalidError):
+    """The values hold more secrets than can be hidden quickly."""
+
+    code = "too_many_secrets"
+    title = "The values hold too many secrets"
 
 
 class CredentialNotFoundError(NotFoundError):
@@ -199,7 +213,7 @@ _CHART: tuple[tuple[type[helm.HelmError], type[InvalidError], str], ...] = (
 """From what helm says of a chart to what a caller hears; the first that fits. The last part: where in `/chart`."""
 
 
-def chart_problem(error: helm.HelmError, pointer: str) -> InvalidError | HelmUnusableError:
+def chart_problem(error: helm.HelmError, pointer: str) -> InvalidError | HelmUnusableError | HelmUnconfinedError:
     """Return the problem that a caller hears when a chart was looked at and something is wrong with it.
 
     Args:
@@ -208,6 +222,8 @@ def chart_problem(error: helm.HelmError, pointer: str) -> InvalidError | HelmUnu
     """
     if isinstance(error, helm.BinaryUnusable):
         return HelmUnusableError(error.message, retry_after=300, hint=error.hint)
+    if isinstance(error, helm.Unconfined):
+        return HelmUnconfinedError(error.message, retry_after=300, hint=error.hint)
     if isinstance(error, helm.ValuesInvalid):
         places = [FieldError(f"{pointer}/values{found.pointer}", found.detail) for found in error.errors]
         return ValuesInvalidError(

@@ -16,8 +16,10 @@ from app.gateways.kubernetes.namespaces import apply_namespace, namespace_phase
 from app.releases.activity import CancelledByCallerError, Telling, supervised
 from app.releases.charts import Pinned, pinned
 from app.releases.observe import root_cause, seen_of
-from app.releases.reconcile import ReleaseReconciler, Work, failure_of, later, masked
+from app.releases.reconcile import ReleaseReconciler, Work, failure_of, later, without_secrets
 from app.releases.schemas import ReleaseSpec
+from app.releases.secrets.charts import learn_from, learn_from_manifest
+from app.releases.values import PLACES
 from app.releases.watch import watched
 
 SHORTEST_SECONDS = 1.0
@@ -65,6 +67,7 @@ class EnsureRelease(ReleaseReconciler):
             async with self._tools.charts.fetch(
                 work.release.project_id, spec.chart, registry_id=registry_id, pin=pin
             ) as chart:
+                await learn_from(chart, work.values)
                 await context.intend(chart=Pinned.of(chart, spec.chart).as_json())
                 return await self._with_chart(context, work, kubernetes, chart)
         except (helm.ClusterUnreachable, helm.Unauthorized):
@@ -74,9 +77,9 @@ class EnsureRelease(ReleaseReconciler):
 
     def _not_fetched(self, context: Context, work: Work, error: helm.HelmError) -> Outcome:
         if error.retryable and self.seconds_left(context, work) > 0:
-            context.warn(f"The chart's source does not answer, trying again: {work.mask.text(error.message)}")
+            context.warn(f"The chart's source does not answer, trying again: {error.message}")
             return Wait(5.0)
-        return Fail(masked(error.as_failure(resource=str(work.release.spec["chart"]), type="Chart"), work.mask))
+        return Fail(error.as_failure(resource=str(work.release.spec["chart"]), type="Chart"))
 
     async def _with_chart(self, context: Context, work: Work, kubernetes: Kubernetes, chart: Chart) -> Outcome:
         context.step(self._step(context))
@@ -94,7 +97,7 @@ class EnsureRelease(ReleaseReconciler):
                 self.releases(work).upgrade,
                 work.release.name,
                 chart,
-                work.values,
+                work.values.values,
                 namespace=work.release.namespace,
                 change=change,
             )
@@ -125,7 +128,7 @@ class EnsureRelease(ReleaseReconciler):
             timeout_seconds=max(SHORTEST_SECONDS, self.seconds_left(context, work)),
             wait=work.release.spec["wait"],
             description=f"{context.operation.kind} {context.operation.id}",
-            tell=Telling(context, work.mask),
+            tell=Telling(context),
         )
 
     def _step(self, context: Context) -> str:
@@ -160,7 +163,8 @@ class EnsureRelease(ReleaseReconciler):
             "app_version": chart.get("app_version"),
             "chart_digest": chart.get("digest"),
         }
-        context.data["facts"] = {"chart": chart}
+        await learn_from_manifest(release.manifest, work.values)
+        context.data["facts"] = {"chart": chart, PLACES: work.values.known.as_json()}
         try:
             context.data["facts"] |= await seen_of(kubernetes, release)
         except KubernetesError as error:
@@ -181,7 +185,7 @@ class EnsureRelease(ReleaseReconciler):
             context.warn("Another helm works on this release; waiting for its end.")
             return Wait(5.0)
         diagnosis = await root_cause(self.releases(work), kubernetes, work.release.name, work.release.namespace, error)
-        failure = masked(error.as_failure(resource=work.release.name, diagnosis=diagnosis), work.mask)
+        failure = without_secrets(error.as_failure(resource=work.release.name, diagnosis=diagnosis))
         if work.release.spec["on_failure"] == "keep" or "recover" not in _names(context):
             return Fail(failure)
         context.step_ended(self._step(context), "failed")
@@ -231,7 +235,7 @@ class EnsureRelease(ReleaseReconciler):
         except (helm.HelmError, KubernetesError) as error:
             if error.retryable and left > 0:
                 return Wait(5.0)
-            problem = work.mask.text(error.message)
+            problem = error.message
         context.step_ended("recover", "failed" if problem else "succeeded")
         if problem:
             context.warn(f"What failed could not be taken back: {problem}")

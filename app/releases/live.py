@@ -1,7 +1,6 @@
 """What a request must ask of a chart's source before its transaction begins: mistakes that are better heard at once."""
 
 import asyncio
-from typing import Any
 
 from app.core.outbound import Rules, destination
 from app.gateways.helm import errors as helm
@@ -11,6 +10,8 @@ from app.releases.charts import Charts, Pinned
 from app.releases.errors import chart_problem
 from app.releases.ports import RegistryView
 from app.releases.schemas import ChartSpec, ReleaseSpec
+from app.releases.secrets.charts import learn_from, learn_from_manifest
+from app.releases.secrets.opened import Opened
 
 CHECK_SECONDS = 25.0
 """How long a chart's source may take while a caller waits."""
@@ -27,7 +28,7 @@ class ChartChecks:
     async def check(
         self,
         spec: ReleaseSpec,
-        values: dict[str, Any],
+        values: Opened,
         *,
         project_id: str,
         kubernetes_version: str,
@@ -36,6 +37,8 @@ class ChartChecks:
         pointer: str = "",
     ) -> Pinned | None:
         """Fetch the chart, and check the values against its schemas and the cluster's version against the chart.
+
+        What the chart tells of secrets (its defaults, its schema, what it puts into Secrets) `values` learn here.
 
         A template that fails is not refused here: it may find in the cluster what it misses here (`lookup`,
         `Capabilities`). The operation fails with it before anything is installed.
@@ -55,6 +58,7 @@ class ChartChecks:
         Raises:
             InvalidError: the chart cannot be had or used, or the values do not fit, with pointers.
             HelmUnusableError: there is no helm.
+            HelmUnconfinedError: helm has to be confined, and cannot be here.
             AwsError: a registry's credentials could not be had.
         """
         self._check_urls(spec.chart, pointer)
@@ -66,7 +70,9 @@ class ChartChecks:
                 asyncio.timeout(CHECK_SECONDS),
                 self._charts.fetch(project_id, spec.chart, registry_id=registry_id, pin=pin) as chart,
             ):
+                await learn_from(chart, values)
                 await self._render(chart, spec, values, kubernetes_version)
+                values.check_bounds(f"{pointer}/values")
                 return Pinned.of(chart, spec.chart)
         except helm.HelmError as error:
             raise chart_problem(error, pointer) from error
@@ -80,14 +86,15 @@ class ChartChecks:
         if chart.oci is not None:
             destination("https" + chart.oci.removeprefix("oci"), self._rules, pointer=f"{pointer}/chart/oci")
 
-    async def _render(self, chart: Chart, spec: ReleaseSpec, values: dict[str, Any], kubernetes_version: str) -> None:
-        if not chart.has_schema and not chart.kube_version:
+    async def _render(self, chart: Chart, spec: ReleaseSpec, values: Opened, kubernetes_version: str) -> None:
+        if not chart.has_schema and not chart.kube_version and not values.values:
             return
         try:
-            await self._helm.template(
-                spec.name, chart, values, namespace=spec.namespace, kube_version=kubernetes_version
+            manifest = await self._helm.template(
+                spec.name, chart, values.values, namespace=spec.namespace, kube_version=kubernetes_version
             )
         except (helm.ValuesInvalid, helm.ChartInvalid):
             raise
         except helm.HelmError:
             return  # see `check`
+        await learn_from_manifest(manifest, values)

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import Text, UniqueConstraint
+from sqlalchemy import UniqueConstraint
 from sqlmodel import Field
 
 from app.db.base import ResourceColumns, Table, live_unique_index, page_index
+from app.db.sealed import SealedText
 from app.db.types import JsonDocument, UtcDateTime, utcnow
 
 
@@ -16,7 +17,8 @@ class Release(ResourceColumns, table=True):
     `spec` is without its values, which are encrypted in `sealed_values`. `facts` keeps: `chart` (what the last
     success was made of: name, version, app_version, digest, and `source`, the spec's chart), `serving` (which objects
     serve), `access` and `tests` (as last seen), `begun` (helm has touched the cluster for it),
-    `running` (a helm of ours may have been killed).
+    `running` (a helm of ours may have been killed), `secret_places` (places in the values that are secret whatever
+    their names; see `secrets/places.py`).
     """
 
     TYPE: ClassVar[str] = "release"
@@ -28,7 +30,7 @@ class Release(ResourceColumns, table=True):
 
     cluster_id: str = Field(max_length=40, foreign_key="clusters.id", index=True)
     namespace: str = Field(max_length=63)
-    sealed_values: str = Field(sa_type=Text)
+    sealed_values: str = Field(sa_type=SealedText)
 
 
 class ReleaseRevision(Table, table=True):
@@ -39,7 +41,7 @@ class ReleaseRevision(Table, table=True):
     release_id: str = Field(primary_key=True, max_length=40, foreign_key="releases.id")
     revision: int = Field(primary_key=True)
     spec: dict[str, Any] = Field(sa_type=JsonDocument)
-    sealed_values: str = Field(sa_type=Text)
+    sealed_values: str = Field(sa_type=SealedText)
     chart: dict[str, Any] = Field(sa_type=JsonDocument)
     created_at: datetime = Field(default=None, sa_type=UtcDateTime, sa_column_kwargs={"default": utcnow()})
 
@@ -54,7 +56,7 @@ class ChartCredential(Table, table=True):
     project_id: str = Field(max_length=40, foreign_key="projects.id")
     host: str = Field(max_length=260)
     username: str = Field(max_length=256)
-    sealed_password: str = Field(sa_type=Text)
+    sealed_password: str = Field(sa_type=SealedText)
     generation: int = 1
     created_at: datetime = Field(default=None, sa_type=UtcDateTime, sa_column_kwargs={"default": utcnow()})
     updated_at: datetime = Field(

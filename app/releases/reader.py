@@ -28,11 +28,16 @@ from app.releases.errors import (
     RevisionNotFoundError,
     chart_problem,
 )
+from app.releases.manifest import secrets_in, secrets_of
 from app.releases.models import Release
 from app.releases.observe import access
 from app.releases.ports import ClusterView
 from app.releases.reconcile import connection_of
 from app.releases.schemas import ReleaseSpec
+from app.releases.secrets.charts import learn_from
+from app.releases.secrets.opened import Opened
+from app.releases.secrets.rendered import hide_secrets
+from app.releases.values import of_row
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +83,24 @@ class ReleaseReader:
                     raise
                 raise RevisionNotFoundError(f"Release {release.name!r} has no revision {revision}.") from error
 
+    async def rendered(self, release: Release, cluster: ClusterView, revision: int | None = None) -> HelmRelease:
+        """Return a revision whose manifest and notes are to be shown: its secrets, and the chart's own, are hidden.
+
+        Raises:
+            SlipwayError: as `get`.
+        """
+        async with self._opened(release, cluster) as (releases, _):
+            name, namespace = release.name, release.namespace
+            values = asyncio.create_task(releases.values(name, namespace=namespace, revision=revision))
+            try:
+                found = await self.get(release, cluster, revision)
+                defaults = dict(await values)
+            finally:
+                values.cancel()
+                await asyncio.gather(values, return_exceptions=True)
+            await asyncio.to_thread(_hide, release, found, defaults)
+            return found
+
     async def history(self, release: Release, cluster: ClusterView) -> list[Revision]:
         """Return the revisions that helm keeps, newest first.
 
@@ -87,14 +110,15 @@ class ReleaseReader:
         async with self._opened(release, cluster) as (releases, _):
             return (await releases.history(release.name, namespace=release.namespace))[::-1]
 
-    async def all_values(self, release: Release, cluster: ClusterView, revision: int | None) -> dict[str, Any]:
+    async def all_values(self, release: Release, cluster: ClusterView, revision: int | None) -> Opened:
         """Return the values of a revision with those of the chart under them.
 
         Raises:
             SlipwayError: as `get`.
         """
         async with self._opened(release, cluster) as (releases, _):
-            return dict(await releases.values(release.name, namespace=release.namespace, revision=revision))
+            values = await releases.values(release.name, namespace=release.namespace, revision=revision)
+            return of_row(dict(values), release.spec, release.facts)
 
     async def resources(self, release: Release, cluster: ClusterView) -> list[Resource]:
         """Return the objects of the manifest as they are now, with their pods.
@@ -124,7 +148,7 @@ class ReleaseReader:
         release: Release,
         cluster: ClusterView,
         spec: ReleaseSpec,
-        values: dict[str, Any],
+        values: Opened,
         *,
         registry_id: str | None,
         pin: Pinned | None,
@@ -141,10 +165,13 @@ class ReleaseReader:
                 async with self._charts.fetch(
                     cluster.project_id, spec.chart, registry_id=registry_id, pin=pin
                 ) as chart:
-                    wanted = await releases.preview(release.name, chart, values, namespace=release.namespace)
+                    await learn_from(chart, values)
+                    wanted = await releases.preview(release.name, chart, values.values, namespace=release.namespace)
             except (helm.ChartInvalid, helm.ChartNotFound, helm.ValuesInvalid, helm.RenderError) as error:
                 raise chart_problem(error, "") from error
-            except (helm.RepositoryUnreachable, helm.RepositoryInvalid, helm.RepositoryDenied) as error:
+            except (
+                helm.RepositoryUnreachable, helm.RepositoryInvalid, helm.RepositoryDenied, helm.Unconfined,
+            ) as error:  # fmt: skip
                 raise chart_problem(error, "") from error
             changes = await diff(
                 kubernetes,
@@ -190,9 +217,19 @@ class ReleaseReader:
 
 async def _objects(manifest: str) -> list[dict[str, Any]]:
     try:
-        return await asyncio.to_thread(parse_manifest, manifest)
+        objects = await asyncio.to_thread(parse_manifest, manifest)
     except ManifestError as error:
         raise ClusterRefusesError(f"The release's manifest cannot be read: {error}.") from error
+    hide_secrets(secret for item in objects for secret in secrets_in(item))
+    return objects
+
+
+def _hide(release: Release, found: HelmRelease, values: dict[str, Any]) -> None:
+    """Hide what a revision holds: its values, those of the chart under them, and what its Secrets have in them."""
+    of_row(dict(found.values), release.spec, release.facts)
+    of_row(values, release.spec, release.facts)
+    for manifest in (found.manifest, *(hook.manifest for hook in found.hooks)):
+        hide_secrets(secrets_of(manifest))
 
 
 def _kubernetes_problem(error: KubernetesError, cluster: ClusterView) -> ClusterUnreachableError | ClusterRefusesError:

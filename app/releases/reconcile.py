@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.failure import Cause, Failure
+from app.core.secrets.scope import current
 from app.db.base import APPLIED
 from app.db.session import Database
 from app.engine.contract import Advance, Cancelled, Context, Ending, Fail, NewEvent, Outcome, Reconciler, Wait
@@ -39,8 +40,8 @@ from app.releases.charts import Charts
 from app.releases.errors import ValuesLostError
 from app.releases.models import Release, ReleaseRevision
 from app.releases.ports import Clusters, ClusterView
+from app.releases.secrets.opened import Opened
 from app.releases.service import ReleaseService
-from app.releases.values import Mask
 
 log = logging.getLogger(__name__)
 
@@ -78,15 +79,13 @@ class Work:
         now: By the database's clock.
         connection: To its API server; None if there never was one.
         values: Of the spec, secret ones too.
-        mask: Hides those in texts.
     """
 
     release: Release
     cluster: ClusterView
     now: datetime
     connection: Connection | None
-    values: dict[str, Any]
-    mask: Mask
+    values: Opened
 
 
 class ReleaseReconciler(Reconciler):
@@ -153,11 +152,11 @@ class ReleaseReconciler(Reconciler):
         revision = data.get("outputs", {}).get("revision")
         if ending == "succeeded" and revision:
             release.facts = {**release.facts, APPLIED: release.spec}
-            await _keep_revision(session, release, revision, release, data.get("chart") or {})
+            await self._keep_revision(session, release, revision, release, data.get("chart") or {})
         elif revision and "recovered" in data:
             old = await repository.revision(session, release.id, data["recovered"])
             if old is not None:
-                await _keep_revision(session, release, revision, old, old.chart)
+                await self._keep_revision(session, release, revision, old, old.chart)
 
     async def settle_phase(self, session: AsyncSession, release: Release, operation: Operation, ending: Ending) -> None:
         """Write phase and conditions."""
@@ -200,8 +199,8 @@ class ReleaseReconciler(Reconciler):
         return (deadline - work.now).total_seconds()
 
     def failure(self, work: Work, error: HelmError) -> Failure:
-        """Return the operation's failure for what helm said, without secret values."""
-        return masked(error.as_failure(resource=work.release.name), work.mask)
+        """Return the operation's failure for what helm said."""
+        return error.as_failure(resource=work.release.name)
 
     async def not_now(
         self, context: Context, work: Work, error: KubernetesError | HelmError, *, patience: float | None = None
@@ -217,7 +216,7 @@ class ReleaseReconciler(Reconciler):
         first = context.data.get("away_since")
         waited = (work.now - datetime.fromisoformat(first)).total_seconds() if first else 0.0
         over = self.seconds_left(context, work) <= 0 or (patience is not None and waited > patience)
-        failure = masked(error.as_failure(resource=work.cluster.name, type="Cluster"), work.mask)
+        failure = without_secrets(error.as_failure(resource=work.cluster.name, type="Cluster"))
         if over or not (error.retryable or patience is not None):
             return Fail(failure)
         if first is None:
@@ -256,9 +255,10 @@ class ReleaseReconciler(Reconciler):
             release = await repository.by_id(session, context.operation.resource_id)
             cluster = await self._tools.clusters.by_id(session, release.cluster_id)
             now = await repository.now(session)
-        values = self._tools.service.values(release)
+        values = await asyncio.to_thread(self._tools.service.values, release)
+        await current().prepare()
         connection = await connection_of(self._tools.clouds, cluster)
-        return Work(release, cluster, now, connection, values, Mask(values))
+        return Work(release, cluster, now, connection, values)
 
     async def _set_reachable(self, work: Work, status: str, failure: Failure | None) -> None:
         async with self._tools.database.write() as session:
@@ -272,18 +272,23 @@ class ReleaseReconciler(Reconciler):
                 work.now,
             )
 
-
-async def _keep_revision(
-    session: AsyncSession, release: Release, revision: int, made_of: Release | ReleaseRevision, chart: dict[str, Any]
-) -> None:
-    row = ReleaseRevision(
-        release_id=release.id,
-        revision=revision,
-        spec=made_of.spec,
-        sealed_values=made_of.sealed_values,
-        chart=chart,
-    )
-    await session.merge(row)
+    async def _keep_revision(
+        self,
+        session: AsyncSession,
+        release: Release,
+        revision: int,
+        made_of: Release | ReleaseRevision,
+        chart: dict[str, Any],
+    ) -> None:
+        try:
+            sealed = self._tools.service.sealed_for_revision(made_of, release.id, revision)
+        except ValuesLostError as error:  # what helm did is done; a rollback to it takes helm's own record
+            log.warning("revision %d of %s is not kept: %s", revision, release.id, error.message)
+            return
+        row = ReleaseRevision(
+            release_id=release.id, revision=revision, spec=made_of.spec, sealed_values=sealed, chart=chart
+        )
+        await session.merge(row)
 
 
 async def connection_of(clouds: Clouds, cluster: ClusterView) -> Connection | None:
@@ -299,12 +304,9 @@ def patience_with(error: KubernetesError | HelmError) -> float | None:
     return ACCESS_SECONDS if isinstance(error, Unauthorized | Forbidden | helm.Unauthorized) else None
 
 
-def masked(failure: Failure, mask: Mask) -> Failure:
-    """Return the failure without secret values."""
-    cause = failure.cause
-    if cause is not None:
-        cause = Cause(cause.resource, cause.type, mask.text(cause.message), cause.aws_code)
-    return Failure(failure.code, mask.text(failure.message), failure.hint, cause, failure.retryable)
+def without_secrets(failure: Failure) -> Failure:
+    """Return the failure as it may be kept elsewhere than in what the engine writes, which hides secrets itself."""
+    return failure.mapped(current().text)
 
 
 def failure_of(document: dict[str, Any]) -> Failure:

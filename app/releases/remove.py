@@ -17,7 +17,7 @@ from app.gateways.kubernetes.objects import Json
 from app.releases.activity import CancelledByCallerError, Telling, supervised
 from app.releases.models import Release
 from app.releases.observe import hook_cause
-from app.releases.reconcile import ReleaseReconciler, Work, masked
+from app.releases.reconcile import ReleaseReconciler, Work
 
 FORCED_SECONDS = 30.0
 """How long a delete that may leave things behind waits for a cluster that does not answer."""
@@ -54,7 +54,7 @@ class DeleteRelease(ReleaseReconciler):
         release = work.release
         left = max(1.0, self.seconds_left(context, work))
         objects = await _objects(kubernetes, release)  # once they are deleted helm forgets the release, gone or not
-        change = Change(timeout_seconds=left, tell=Telling(context, work.mask))
+        change = Change(timeout_seconds=left, tell=Telling(context))
         run = self.releases(work).uninstall(release.name, namespace=release.namespace, change=change)
         try:
             await supervised(context, self._tools.database, run, to_the_end=True)
@@ -65,7 +65,7 @@ class DeleteRelease(ReleaseReconciler):
                 return Wait(1.0)  # what the killed one left is repaired first
             await self.repair(context, work, kubernetes)
             cause = await _what_stays(kubernetes, objects, release.namespace, error)
-            return Fail(masked(error.as_failure(resource=release.name, diagnosis=cause), work.mask))
+            return Fail(error.as_failure(resource=release.name, diagnosis=cause))
         context.data |= {"running": False, "begun": False}
         return Done()
 
@@ -87,7 +87,7 @@ class TestRelease(ReleaseReconciler):
         release = work.release
         left = max(1.0, self.seconds_left(context, work))
         run = self.releases(work).test(
-            release.name, namespace=release.namespace, timeout_seconds=left, tell=Telling(context, work.mask)
+            release.name, namespace=release.namespace, timeout_seconds=left, tell=Telling(context)
         )
         try:
             found = await supervised(context, self._tools.database, run)
@@ -106,7 +106,7 @@ class TestRelease(ReleaseReconciler):
         if found.error is None:
             return Done()
         diagnosis = await hook_cause(kubernetes, found.tests, release.namespace)
-        return Fail(masked(found.error.as_failure(resource=release.name, diagnosis=diagnosis), work.mask))
+        return Fail(found.error.as_failure(resource=release.name, diagnosis=diagnosis))
 
     async def settle_phase(self, session: AsyncSession, release: Release, operation: Operation, ending: Ending) -> None:
         """Note how the tests went."""

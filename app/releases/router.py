@@ -1,5 +1,6 @@
 """Routes that list, create, change and delete releases."""
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request, Response
@@ -33,7 +34,8 @@ from app.releases.dependencies import (
 from app.releases.models import Release
 from app.releases.schemas import ReleaseOut, ReleaseSpec
 from app.releases.schemas_live import RollbackRequest
-from app.releases.values import effective, restored
+from app.releases.secrets.opened import Opened
+from app.releases.values import of_row
 
 router = APIRouter(route_class=StrictRoute, tags=["releases"])
 
@@ -65,14 +67,13 @@ async def list_releases(
             include_deleted=include_deleted,
         )
     kept, token = page.cut(rows, lambda row: row.id)
-    return Page(items=releases_out(feature, kept), next_page_token=token)
+    return Page(items=await asyncio.to_thread(releases_out, feature, kept), next_page_token=token)
 
 
 @router.post("/releases", status_code=202, response_model=OperationOut, responses=problems(404, 409, 422))
 async def create_release(spec: ReleaseSpec, change: ChangeDep, database: DatabaseDep, feature: FeatureDep) -> Response:
     """Install a chart; a release of a cluster that is still being created waits for it."""
-    values = effective(spec)
-    restored(values, {}, "/values")
+    values = await asyncio.to_thread(feature.service.wanted, spec)
     project = change.caller.project_id
     async with database.read() as session:
         cluster = await feature.clusters.get(session, project, spec.cluster)
@@ -94,7 +95,8 @@ async def create_release(spec: ReleaseSpec, change: ChangeDep, database: Databas
 async def get_release(found: FoundDep, feature: FeatureDep, request: Request) -> Response:
     """Read a release; `status.access` is read from the cluster, or is as it was seen last if that does not answer."""
     access = await feature.reader.glance(found.row, found.cluster)
-    return conditional(request, found.row.generation, release_out(feature, found.row, access))
+    shown = await asyncio.to_thread(release_out, found.row, found.values, access)
+    return conditional(request, found.row.generation, shown)
 
 
 @router.patch(
@@ -154,9 +156,10 @@ async def roll_back_release(
         kept = await repository.revision(session, row.id, body.revision)
     present = await feature.reader.get(row, found.cluster, body.revision)
     if kept is not None:
-        spec, values, chart = kept.spec, feature.service.opened(kept.sealed_values), kept.chart
+        spec, values, chart = kept.spec, feature.service.values(row, kept), kept.chart
     else:  # somebody made it with helm itself
-        spec, values, chart = row.spec, dict(present.values), row.facts.get("chart") or {}
+        spec, chart = row.spec, row.facts.get("chart") or {}
+        values = of_row(dict(present.values), spec, row.facts)
     async with change.transaction() as session:
         locked = await repository.get(session, change.caller.project_id, row.id, lock=True)
         change.check_match(locked.generation)
@@ -178,20 +181,21 @@ async def test_release(release: ReleasePath, change: ChangeDep, feature: Feature
         return await change.accepted(session, await feature.ledger.out(session, operation))
 
 
-def patched(
+async def patched(
     feature: ReleaseFeature, row: Release, patch: dict[str, Any], *, replace_values: bool = False
-) -> tuple[ReleaseSpec, dict[str, Any]]:
+) -> tuple[ReleaseSpec, Opened]:
     """Return the spec and the values of a release with a patch applied.
 
     Raises:
         InvalidError: with pointers into the spec.
     """
-    before = feature.service.values(row)
-    document = merge_patch({**row.spec, "values": {} if replace_values else before}, patch)
+    before = await asyncio.to_thread(feature.service.values, row)
+    document = merge_patch({**row.spec, "values": {} if replace_values else before.values}, patch)
     if replace_values:
         document["values"] = patch["values"]  # a null in there is Helm's: it takes a default of the chart away
     spec = validate(ReleaseSpec, document)
-    return spec, restored(effective(spec), before, "" if replace_values else "/values")
+    place = "" if replace_values else "/values"
+    return spec, await asyncio.to_thread(feature.service.wanted, spec, before, values_pointer=place)
 
 
 async def _update(
@@ -207,7 +211,7 @@ async def _update(
     async with database.read() as session:
         row = await find(session, feature, change.caller, release, place)
         change.check_match(row.generation)
-        spec, values = patched(feature, row, patch, replace_values=replace_values)
+        spec, values = await patched(feature, row, patch, replace_values=replace_values)
         cluster = await feature.service.check_change(session, row, spec)
         registry = await feature.service.registry(session, row.project_id, spec)
     pin = pinned(row.facts.get("chart"), spec.chart)

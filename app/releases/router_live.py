@@ -1,5 +1,6 @@
 """Routes that look at a release in its cluster."""
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request, Response
@@ -28,7 +29,7 @@ from app.releases.schemas_live import (
     ResourceOut,
     RevisionOut,
 )
-from app.releases.values import Mask, redacted
+from app.releases.values import of_row
 
 router = APIRouter(route_class=StrictRoute, tags=["releases"])
 
@@ -48,7 +49,6 @@ class ReleaseValues(RootModel[dict[str, Any]]):
 @router.get("/releases/{release}/history", responses=problems(404, 409))
 async def list_release_revisions(found: FoundDep, feature: FeatureDep) -> Page[RevisionOut]:
     """List the revisions that Helm keeps, newest first, on one page."""
-    mask = Mask(feature.service.values(found.row))
     revisions = await feature.reader.history(found.row, found.cluster)
     items = [
         RevisionOut(
@@ -56,7 +56,7 @@ async def list_release_revisions(found: FoundDep, feature: FeatureDep) -> Page[R
             status=each.status,
             chart=each.chart,
             app_version=each.app_version,
-            description=mask.text(each.description),
+            description=each.description,
             updated_at=each.updated_at,
         )
         for each in revisions
@@ -76,10 +76,11 @@ async def get_release_values(
     if with_defaults:
         values = await feature.reader.all_values(found.row, found.cluster, revision)
     elif revision is not None:
-        values = dict((await feature.reader.get(found.row, found.cluster, revision)).values)
+        seen = await feature.reader.get(found.row, found.cluster, revision)
+        values = of_row(dict(seen.values), found.row.spec, found.row.facts)
     else:
-        values = feature.service.values(found.row)
-    return conditional(request, found.row.generation, ReleaseValues(redacted(values)))
+        values = found.values
+    return conditional(request, found.row.generation, ReleaseValues(await asyncio.to_thread(values.shown)))
 
 
 @router.get("/releases/{release}/manifest", responses=problems(404, 409, 422))
@@ -89,13 +90,13 @@ async def get_release_manifest(
     revision: RevisionQuery = None,
 ) -> ManifestOut:
     """Get what a revision installed; the data of Secrets, and secret values wherever they stand, are hidden."""
-    seen = await feature.reader.get(found.row, found.cluster, revision)
-    mask = Mask([feature.service.values(found.row), seen.values])
-    hooks = "\n---\n".join(hook.manifest for hook in seen.hooks)
+    seen = await feature.reader.rendered(found.row, found.cluster, revision)
+    manifest = await asyncio.to_thread(without_secrets, seen.manifest)
+    hooks = await asyncio.to_thread(without_secrets, "\n---\n".join(hook.manifest for hook in seen.hooks))
     return ManifestOut(
         revision=seen.revision,
-        manifest=mask.text(without_secrets(seen.manifest)),
-        hooks=mask.text(without_secrets(hooks)),
+        manifest=manifest,
+        hooks=hooks,
     )
 
 
@@ -106,30 +107,27 @@ async def get_release_notes(
     revision: RevisionQuery = None,
 ) -> NotesOut:
     """Get what the chart tells its users; secret values in it are hidden."""
-    seen = await feature.reader.get(found.row, found.cluster, revision)
-    mask = Mask([feature.service.values(found.row), seen.values])
-    return NotesOut(revision=seen.revision, notes=mask.text(seen.notes))
+    seen = await feature.reader.rendered(found.row, found.cluster, revision)
+    return NotesOut(revision=seen.revision, notes=seen.notes)
 
 
 @router.get("/releases/{release}/resources", responses=problems(404, 409))
 async def list_release_resources(found: FoundDep, feature: FeatureDep) -> Page[ResourceOut]:
     """List the objects of the manifest as they are now, each with its readiness and its pods, on one page."""
-    mask = Mask(feature.service.values(found.row))
     resources = await feature.reader.resources(found.row, found.cluster)
-    return Page(items=[_resource(each, mask) for each in resources], next_page_token=None)
+    return Page(items=[_resource(each) for each in resources], next_page_token=None)
 
 
 @router.get("/releases/{release}/drift", responses=problems(404, 409))
 async def get_release_drift(found: FoundDep, feature: FeatureDep) -> DriftOut:
     """Compare the live objects with what is installed, by a server-side dry run: what somebody changed beside Helm."""
-    mask = Mask(feature.service.values(found.row))
     drift = await feature.reader.drift(found.row, found.cluster)
     expected = found.row.outputs.get("revision")
     return DriftOut(
         drifted=bool(drift.changes) or drift.revision != expected,
         revision=drift.revision,
         expected_revision=expected,
-        changes=[_change(each, mask) for each in drift.changes],
+        changes=[_change(each) for each in drift.changes],
     )
 
 
@@ -144,7 +142,7 @@ async def diff_release(
     """Show what a PATCH with this body would change in the cluster; nothing is changed."""
     row, cluster = found.row, found.cluster
     change.check_match(row.generation)
-    spec, values = patched(feature, row, patch)
+    spec, values = await patched(feature, row, patch)
     async with database.read() as session:
         registry = await feature.service.registry(session, row.project_id, spec)
     pin = pinned(row.facts.get("chart"), spec.chart)
@@ -159,14 +157,13 @@ async def diff_release(
     preview = await feature.reader.preview(
         row, cluster, spec, values, registry_id=registry.id if registry else None, pin=pin
     )
-    mask = Mask([feature.service.values(row), values])
-    changes = [_change(each, mask) for each in preview.changes if each.action != "none"]
+    changes = [_change(each) for each in preview.changes if each.action != "none"]
     answer = DiffOut(revision=preview.revision, changes=changes, unchanged=len(preview.changes) - len(changes))
     async with change.transaction() as session:
         return await change.answer(session, 200, answer)
 
 
-def _resource(found: Resource, mask: Mask) -> ResourceOut:
+def _resource(found: Resource) -> ResourceOut:
     return ResourceOut(
         api_version=found.ref.api_version,
         kind=found.ref.kind,
@@ -174,14 +171,14 @@ def _resource(found: Resource, mask: Mask) -> ResourceOut:
         name=found.ref.name,
         ready=found.readiness.ready,
         reason=found.readiness.reason,
-        message=mask.text(found.readiness.message),
+        message=found.readiness.message,
         pods=[
             PodOut(
                 name=pod.name,
                 ready=pod.ready,
                 phase=pod.phase,
                 reason=pod.reason,
-                message=mask.text(pod.message),
+                message=pod.message,
                 node=pod.node,
                 restarts=pod.restarts,
             )
@@ -190,16 +187,13 @@ def _resource(found: Resource, mask: Mask) -> ResourceOut:
     )
 
 
-def _change(found: ObjectChange, mask: Mask) -> ObjectChangeOut:
+def _change(found: ObjectChange) -> ObjectChangeOut:
     return ObjectChangeOut(
         api_version=found.ref.api_version,
         kind=found.ref.kind,
         namespace=found.ref.namespace,
         name=found.ref.name,
         action=found.action,
-        fields=[
-            FieldChangeOut(pointer=each.pointer, before=mask.value(each.before), after=mask.value(each.after))
-            for each in found.fields
-        ],
-        message=mask.text(found.message),
+        fields=[FieldChangeOut(pointer=each.pointer, before=each.before, after=each.after) for each in found.fields],
+        message=found.message,
     )

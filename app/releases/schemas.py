@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from app.core.fields import Spec, Tags, is_label_value, label_key
+from app.gateways.helm.strvals import path_of
 from app.operations.schemas import Condition, Phase
 
 _QUOTA_KEY = re.compile(r"[a-z0-9]([A-Za-z0-9./-]{0,200}[A-Za-z0-9])?")
@@ -42,6 +43,16 @@ ReleaseName = Annotated[
 """A release's name as Helm takes it (pkg/chart/common/util/validate_name.go: 53, so that suffixes still fit)."""
 
 Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63, examples=["sock-shop"])]
+
+
+def _place(text: str) -> str:
+    path_of(text)  # SetExpressionError is a ValueError, which pydantic tells
+    return text
+
+
+SecretPlace = Annotated[str, Field(min_length=1, max_length=1024, examples=["auth.seed"]), AfterValidator(_place)]
+"""A place in values, as on the left side of helm's `--set`: `a.b`, `list[0].x`, `a\\.b` for a key with a dot."""
+
 ReleaseReference = Annotated[
     str, Field(pattern=r"^([a-z0-9][-a-z0-9]*/)?[a-z0-9][-a-z0-9._]*$", max_length=120, examples=["istiod"])
 ]
@@ -120,13 +131,21 @@ class ReleaseSpec(Spec):
     name: ReleaseName
     chart: ChartSpec
     values: dict[str, Any] = Field(
-        default={}, description="As in a values file. Secret ones are shown as `(redacted)`; sent back, they stay."
+        default={},
+        description="As in a values file. Secret ones are shown as `(redacted)`, also within other texts; sent "
+        "back in their places, they stay.",
     )
     set: list[Annotated[str, Field(min_length=1, max_length=8192)]] = Field(
         default=[],
         max_length=200,
         description="As after helm's `--set`; they are read into `values`, and shown there.",
         examples=[["ingress.enabled=true"]],
+    )
+    secret_values: list[SecretPlace] = Field(
+        default=[],
+        max_length=200,
+        description="Places in `values` that are secret though neither their names nor the chart tell: `a.b`, "
+        "`list[0].x`, as on the left side of helm's `--set`. All below one is.",
     )
     create_namespace: bool | NamespaceSpec = Field(
         default=False, description="Make the namespace if it is not there; an object says what belongs into it."
@@ -150,8 +169,9 @@ class ReleaseSpec(Spec):
     tags: Tags = {}
 
     def document(self) -> dict[str, Any]:
-        """Return what is kept in the clear: all but the values."""
-        return self.model_dump(mode="json", exclude={"values", "set"})
+        """Return what is kept in the clear: all but the values; a replica of before knows no `secret_values`."""
+        left_out = {"values", "set"} if self.secret_values else {"values", "set", "secret_values"}
+        return self.model_dump(mode="json", exclude=left_out)
 
 
 class ReleaseOutputs(BaseModel):

@@ -7,11 +7,13 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import Caller
-from app.core.crypto import UndecryptableError, Vault
+from app.core.crypto import Place, UndecryptableError, Vault
 from app.core.errors import FieldError
 from app.core.ids import new_id
 from app.db import resources
+from app.db.sealed import place
 from app.engine.models import Operation
+from app.gateways.helm.strvals import MAX_BYTES
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
 from app.operations.service import Ledger, Needs, Plan
@@ -27,46 +29,56 @@ from app.releases.errors import (
     ReleaseNotReadyError,
     ValuesLostError,
 )
-from app.releases.models import Release
+from app.releases.models import Release, ReleaseRevision
 from app.releases.order import Dependencies
 from app.releases.plans import steps_of, target_of
 from app.releases.ports import Clusters, ClusterView, Registries, RegistryView
 from app.releases.schemas import ReleaseSpec
+from app.releases.secrets.opened import Opened
+from app.releases.values import PLACES, of_row, wanted
 
 IDENTITY = ("cluster", "namespace", "name")
-
-Values = dict[str, Any]
 
 
 class ReleaseService:
     """Creates, changes and deletes releases, and knows how their operations are stopped and retried."""
 
-    def __init__(self, ledger: Ledger, clusters: Clusters, registries: Registries, vault: Vault) -> None:
+    def __init__(
+        self, ledger: Ledger, clusters: Clusters, registries: Registries, vault: Vault, *, max_bytes: int = MAX_BYTES
+    ) -> None:
         self._ledger = ledger
         self._clusters = clusters
         self._registries = registries
         self._vault = vault
+        self.max_bytes = max_bytes
         self._dependencies = Dependencies(clusters, registries)
 
-    def values(self, release: Release) -> Values:
-        """Return the values of a release's spec, secret ones too.
+    def wanted(
+        self, spec: ReleaseSpec, before: Opened | None = None, pointer: str = "", *, values_pointer: str = "/values"
+    ) -> Opened:
+        """Return the values that a request asks for; see `values.wanted`.
+
+        Raises:
+            InvalidError: with pointers into the request.
+        """
+        return wanted(spec, before, pointer, values_pointer=values_pointer, max_bytes=self.max_bytes)
+
+    def values(self, release: Release, revision: ReleaseRevision | None = None) -> Opened:
+        """Return the values of a release's spec, or of one of its revisions, secret ones too.
 
         Raises:
             ValuesLostError: the key that encrypted them is gone.
         """
-        return self.opened(release.sealed_values)
+        made_of = revision or release
+        return of_row(self._unsealed(made_of), made_of.spec, release.facts)
 
-    def opened(self, sealed: str) -> Values:
-        """Return values that were sealed with a release or one of its revisions.
+    def sealed_for_revision(self, made_of: Release | ReleaseRevision, release_id: str, revision: int) -> str:
+        """Return the values of a release or revision, encrypted for another revision's row.
 
         Raises:
             ValuesLostError: the key that encrypted them is gone.
         """
-        try:
-            values: Values = json.loads(self._vault.decrypt(sealed))
-        except UndecryptableError as error:
-            raise ValuesLostError(str(error), retry_after=300) from error
-        return values
+        return self._vault.encrypt(json.dumps(self._unsealed(made_of)), _of_revision(release_id, revision))
 
     async def registry(self, session: AsyncSession, project_id: str, spec: ReleaseSpec) -> RegistryView | None:
         """Return the registry that the chart comes from, None if it comes from elsewhere.
@@ -83,7 +95,7 @@ class ReleaseService:
         session: AsyncSession,
         caller: Caller,
         spec: ReleaseSpec,
-        values: Values,
+        values: Opened,
         *,
         chart: Pinned | None,
         callback_url: str | None = None,
@@ -113,7 +125,7 @@ class ReleaseService:
         caller: Caller,
         cluster: ClusterView,
         spec: ReleaseSpec,
-        values: Values,
+        values: Opened,
         *,
         chart: Pinned | None,
         parent_id: str | None = None,
@@ -127,8 +139,9 @@ class ReleaseService:
         registry = await self.registry(session, cluster.project_id, spec)
         registry_id = registry.id if registry else None
         needs = await self._dependencies.needs(session, cluster, spec, registry_id)
+        release_id = new_id("rel")
         release = Release(
-            id=new_id("rel"),
+            id=release_id,
             project_id=cluster.project_id,
             account_id=cluster.account_id,
             region=cluster.region,
@@ -136,7 +149,8 @@ class ReleaseService:
             cluster_id=cluster.id,
             namespace=spec.namespace,
             spec=spec.document(),
-            sealed_values=self._vault.encrypt(json.dumps(values)),
+            sealed_values=self._vault.encrypt(json.dumps(values.values), _of_release(release_id)),
+            facts={PLACES: values.known.as_json()} if values.known.all else {},
             tags=spec.tags,
             phase="creating",
         )
@@ -190,7 +204,7 @@ class ReleaseService:
         caller: Caller,
         release: Release,
         spec: ReleaseSpec,
-        values: Values,
+        values: Opened,
         *,
         seen: Release,
         chart: Pinned | None,
@@ -236,7 +250,7 @@ class ReleaseService:
         release: Release,
         revision: int,
         spec: dict[str, Any],
-        values: Values,
+        values: Opened,
         chart: dict[str, Any] | None,
         *,
         callback_url: str | None = None,
@@ -351,11 +365,26 @@ class ReleaseService:
         plan = Plan.again(operation, needs=needs, parent_id=parent_id)
         return await self._ledger.begin(session, caller, target_of(release), plan)
 
-    def _write(self, release: Release, document: dict[str, Any], values: Values) -> None:
+    def _unsealed(self, made_of: Release | ReleaseRevision) -> dict[str, Any]:
+        at = (
+            _of_release(made_of.id)
+            if isinstance(made_of, Release)
+            else _of_revision(made_of.release_id, made_of.revision)
+        )
+        try:
+            values: dict[str, Any] = json.loads(self._vault.decrypt(made_of.sealed_values, at))
+        except UndecryptableError as error:
+            raise ValuesLostError(str(error), retry_after=300) from error
+        return values
+
+    def _write(self, release: Release, document: dict[str, Any], values: Opened) -> None:
         """Write the desired spec; one that is the same is no new generation."""
-        if document == release.spec and values == self.values(release):
+        if values.known.all:
+            release.facts = {**release.facts, PLACES: values.known.as_json()}
+        if document == release.spec and values.values == self._unsealed(release):
             return
-        release.spec, release.sealed_values = document, self._vault.encrypt(json.dumps(values))
+        release.spec = document
+        release.sealed_values = self._vault.encrypt(json.dumps(values.values), _of_release(release.id))
         release.generation += 1
 
     async def _refuse_deleting(self, session: AsyncSession, release: Release, cluster: ClusterView) -> None:
@@ -374,6 +403,14 @@ def refuse_unusable(cluster: ClusterView) -> None:
         raise ClusterDeletingError(f"Cluster {cluster.name!r} is being deleted.", cluster_id=cluster.id)
     if cluster.phase == "failed" and not cluster.endpoint:
         raise ClusterFailedError(f"Cluster {cluster.name!r} has failed.", cluster_id=cluster.id)
+
+
+def _of_release(release_id: str) -> Place:
+    return place(Release, "sealed_values", release_id)
+
+
+def _of_revision(release_id: str, revision: int) -> Place:
+    return place(ReleaseRevision, "sealed_values", release_id, revision)
 
 
 def _exists(spec: ReleaseSpec, cluster: ClusterView, release_id: str | None) -> ReleaseExistsError:

@@ -11,6 +11,7 @@ from app.core.errors import FieldError, InvalidError, NotFoundError
 from app.core.validation import repeated, validate
 from app.db.session import Database
 from app.engine.models import Operation
+from app.gateways.helm.strvals import MAX_BYTES
 from app.operations import repository as operations
 from app.operations.service import Needs
 from app.releases import repository
@@ -19,8 +20,9 @@ from app.releases.live import ChartChecks
 from app.releases.order import deletion_order, in_order
 from app.releases.ports import Clusters
 from app.releases.schemas import ReleaseSpec
+from app.releases.secrets.opened import Opened
 from app.releases.service import ReleaseService
-from app.releases.values import effective, restored
+from app.releases.values import wanted as wanted_values
 
 POINTER = "/releases"
 
@@ -38,7 +40,7 @@ class Wanted:
 
     index: int
     spec: ReleaseSpec
-    values: dict[str, Any]
+    values: Opened
     chart: Pinned | None = None
 
 
@@ -56,6 +58,7 @@ class ClusterReleases:
         self._service = service
         self._clusters = clusters
         self._checks = checks
+        self.max_bytes = service.max_bytes
         self.retry = service.retry
 
     async def check(self, project_id: str, wanted: Sequence[Wanted], kubernetes_version: str) -> None:
@@ -123,7 +126,7 @@ class ClusterReleases:
         return list(begun.values())
 
 
-def parse(raw: Sequence[dict[str, Any]], cluster: str) -> list[Wanted]:
+def parse(raw: Sequence[dict[str, Any]], cluster: str, *, max_bytes: int = MAX_BYTES) -> list[Wanted]:
     """Check the releases that stand in a cluster's request; return them, those first that others depend on.
 
     Raises:
@@ -138,7 +141,7 @@ def parse(raw: Sequence[dict[str, Any]], cluster: str) -> list[Wanted]:
             continue
         try:
             spec = validate(ReleaseSpec, {**document, "cluster": cluster}, pointer=pointer)
-            values = restored(effective(spec, pointer), {}, f"{pointer}/values")
+            values = wanted_values(spec, pointer=pointer, max_bytes=max_bytes)
         except InvalidError as error:
             errors.extend(error.errors)
         else:

@@ -215,7 +215,8 @@ def _group_properties(spec: NodegroupInput, ami_type: str, role_arn: Value) -> d
     if spec.taints:
         properties["Taints"] = [_taint(taint) for taint in spec.taints]
     if spec.tags:
-        properties["Tags"] = dict(sorted(spec.tags.items()))
+        # A map, unlike other tags: with a key such as `Ref` alone it would be a function. Labels have Slipway's, too.
+        properties["Tags"] = stack_tags(spec.resource_id, spec.cluster.name, spec.tags)
     return properties | _update_properties(spec)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, or_
 from sqlmodel import col
 
+from app.core.crypto import Place
 from app.db.types import utcnow
 from app.webhooks.models import WebhookDelivery
 
@@ -17,6 +18,7 @@ class Claimed:
 
     Attributes:
         sealed: The secrets that sign it, encrypted; empty when the project's callback secret has yet to be made.
+        sealed_at: Where these are kept.
         tries: Failed tries before this one.
         failing_since: Since when nothing has got through to the webhook.
     """
@@ -31,6 +33,7 @@ class Claimed:
     event_type: str
     payload: str
     sealed: list[dict[str, Any]]
+    sealed_at: Place
     tries: int
     failing_since: datetime | None
 

@@ -109,7 +109,9 @@ class Deliverer:
             return min(tick, max(wait, 0.01)) if wait else tick
         async with self._database.write() as session:
             written = await queue.write(session, results)
+            lost = await queue.write_lost(session, waits=self._waits, skip=list(self._claimed)) if due else 0
             claimed = await self._claim(session, room) if due else []
+        ATTEMPTS.labels("lost").inc(lost)
         del self._results[: len(results)]
         self._tell(results, written)
         for delivery in claimed:
@@ -128,7 +130,8 @@ class Deliverer:
         unsigned = {delivery.project_id for delivery in claimed if not delivery.sealed}
         for project_id in sorted(unsigned):
             with contextlib.suppress(NoEncryptionKeyError):
-                await queue.make_callback_secret(session, project_id, secrets.first(self._vault, secrets.make()))
+                sealed = secrets.first(self._vault, queue.callbacks_place(project_id), secrets.make())
+                await queue.make_callback_secret(session, project_id, sealed)
         return await queue.read(session, [delivery.id for delivery in claimed]) if unsigned else claimed
 
     def _start(self, delivery: Claimed) -> None:
@@ -145,7 +148,7 @@ class Deliverer:
             answer = await self._send(delivery)
             lane.limit = 1 if answer.error else min(lane.limit * 2, self._settings.webhook_max_per_endpoint)
             self._results.append(self._attempt(delivery, answer))
-        except Exception:  # its lease runs out, and it is taken again
+        except Exception:  # its lease runs out, which counts as a try
             log.exception("%s could not be tried", delivery.id)
             lane.limit = 1
             self._claimed.pop(delivery.id, None)
@@ -156,7 +159,7 @@ class Deliverer:
 
     async def _send(self, delivery: Claimed) -> Answer:
         try:
-            signing = secrets.opened(self._vault, delivery.sealed, datetime.now(UTC))
+            signing = secrets.opened(self._vault, delivery.sealed_at, delivery.sealed, datetime.now(UTC))
         except UndecryptableError as error:
             log.error("%s cannot be signed: %s", delivery.id, error)
             return Answer(datetime.now(UTC), 0, error=f"Slipway cannot sign it: {error}")

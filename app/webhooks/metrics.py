@@ -14,7 +14,8 @@ from app.webhooks.models import PENDING, Webhook, WebhookDelivery
 
 ATTEMPTS = Counter(
     "slipway_webhook_attempts",
-    "Tries of deliveries: succeeded, retried (it will be tried again), failed (given up), fenced (somebody else's).",
+    "Tries of deliveries: succeeded, retried (it will be tried again), failed (given up), lost (with their process), "
+    "fenced (somebody else's).",
     ["outcome"],
     registry=REGISTRY,
 )

@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Text, tex
 from sqlmodel import Field
 
 from app.db.base import Table
+from app.db.sealed import SealedEntries
 from app.db.types import JsonDocument, UtcDateTime, utcnow
 
 PENDING, SUCCEEDED, FAILED = "pending", "succeeded", "failed"
@@ -33,7 +34,7 @@ class Webhook(Table, table=True):
     disabled_reason: str | None = None
     failing_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
     held_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    secrets: list[dict[str, Any]] = Field(sa_type=JsonDocument)
+    secrets: list[dict[str, Any]] = Field(sa_type=SealedEntries)
     generation: int = 1
     created_at: datetime = Field(default=None, sa_type=UtcDateTime, sa_column_kwargs={"default": utcnow()})
     updated_at: datetime = Field(default=None, sa_type=UtcDateTime, sa_column_kwargs={"default": utcnow()})
@@ -45,7 +46,7 @@ class CallbackSecret(Table, table=True):
     __tablename__ = "callback_secrets"
 
     project_id: str = Field(primary_key=True, max_length=40, foreign_key="projects.id")
-    secrets: list[dict[str, Any]] = Field(sa_type=JsonDocument)
+    secrets: list[dict[str, Any]] = Field(sa_type=SealedEntries)
 
 
 class WebhookSequence(Table, table=True):

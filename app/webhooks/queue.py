@@ -13,9 +13,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.core.crypto import Place
+from app.db.sealed import place
 from app.db.session import Database
 from app.db.types import utcnow
-from app.webhooks import health
+from app.webhooks import health, schedule
 from app.webhooks.claimed import Attempt, Claimed, unowned
 from app.webhooks.models import (
     FAILED,
@@ -30,6 +32,7 @@ from app.webhooks.models import (
 
 _CLAIM_LOCK = 7203  # 7201 and 7202 are the engine's
 _BATCH = 500
+_LOST = "The process that sent it died, or stood still, before it could write the answer."
 
 
 async def seconds_to_next(session: AsyncSession, full: Collection[str]) -> float | None:
@@ -115,11 +118,17 @@ async def read(session: AsyncSession, ids: Sequence[str]) -> list[Claimed]:
             event_type=delivery.event_type,
             payload=payload,
             sealed=webhook.secrets if webhook else callback_secrets or [],
+            sealed_at=place(Webhook, "secrets", webhook.id) if webhook else callbacks_place(delivery.project_id),
             tries=delivery.tries,
             failing_since=webhook.failing_since if webhook else None,
         )
         for delivery, payload, webhook, callback_secrets in await session.execute(query)
     ]
+
+
+def callbacks_place(project_id: str) -> Place:
+    """Return where the callback secret of a project is kept."""
+    return place(CallbackSecret, "secrets", project_id)
 
 
 async def make_callback_secret(session: AsyncSession, project_id: str, sealed: list[dict[str, Any]]) -> None:
@@ -135,21 +144,60 @@ async def write(session: AsyncSession, attempts: Sequence[Attempt]) -> list[Atte
     arrived = await _write_arrived(session, [attempt for attempt in in_order if not attempt.error])
     failed = {attempt.claimed.id for attempt in in_order if attempt.error and await _write_failed(session, attempt)}
     written = [attempt for attempt in in_order if attempt.claimed.id in arrived | failed]
-    if written:
-        rows = [
-            {
-                "delivery_id": attempt.claimed.id,
-                "at": attempt.at,
-                "status_code": attempt.status_code,
-                "latency_ms": attempt.latency_ms,
-                "error": attempt.error,
-                "response": attempt.response,
-            }
-            for attempt in written
-        ]
-        await session.execute(insert(WebhookAttempt), rows)
+    await _record(session, written)
     await health.note(session, written)
     return written
+
+
+async def write_lost(session: AsyncSession, *, waits: Sequence[float], skip: Collection[str] = ()) -> int:
+    """Write claims that were never handed back as failed tries, of which the endpoint is innocent; return how many.
+
+    So a delivery that kills each process that sends it comes back as seldom as any that fails, and is given up at last.
+    What was under way beside it fails, too, and comes back at times of its own, since waits are jittered.
+
+    Args:
+        session: The transaction.
+        waits: The schedule, in seconds.
+        skip: What this process still sends: its lease may have run out, its result has not been written.
+    """
+    lost = (
+        select(col(WebhookDelivery.id))
+        .where(
+            col(WebhookDelivery.status) == PENDING,
+            col(WebhookDelivery.next_attempt_at) <= utcnow(),
+            col(WebhookDelivery.lease_expires_at) < utcnow(),
+            col(WebhookDelivery.id).not_in(skip),
+        )
+        .order_by(col(WebhookDelivery.id))
+        .limit(_BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    ids = (await session.execute(lost)).scalars().all()
+    if not ids:
+        return 0
+    now = (await session.execute(select(utcnow()))).scalar_one()
+    attempts = [
+        Attempt(claimed, now, None, 0, _LOST, None, retry_in=schedule.delay(claimed.tries + 1, None, waits))
+        for claimed in await read(session, ids)
+    ]
+    await _record(session, [attempt for attempt in attempts if await _write_failed(session, attempt)])
+    return len(ids)
+
+
+async def _record(session: AsyncSession, attempts: Sequence[Attempt]) -> None:
+    rows = [
+        {
+            "delivery_id": attempt.claimed.id,
+            "at": attempt.at,
+            "status_code": attempt.status_code,
+            "latency_ms": attempt.latency_ms,
+            "error": attempt.error,
+            "response": attempt.response,
+        }
+        for attempt in attempts
+    ]
+    if rows:
+        await session.execute(insert(WebhookAttempt), rows)
 
 
 async def _write_arrived(session: AsyncSession, attempts: Sequence[Attempt]) -> set[str]:

@@ -10,7 +10,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.core.crypto import Vault
+from app.core.crypto import Place, Vault
 
 PREFIX = "whsec_"
 SIZES = range(24, 65)
@@ -49,28 +49,30 @@ def check(secret: str) -> str:
     return secret
 
 
-def first(vault: Vault, secret: str) -> Sealed:
-    """Return what a table keeps of an endpoint's first secret."""
-    return [{"secret": vault.encrypt(secret), "expires_at": None}]
+def first(vault: Vault, place: Place, secret: str) -> Sealed:
+    """Return what a table keeps, at `place`, of an endpoint's first secret."""
+    return [{"secret": vault.encrypt(secret, place), "expires_at": None}]
 
 
-def rotated(vault: Vault, sealed: Sealed, secret: str, *, now: datetime, overlap_seconds: float) -> Sealed:
+def rotated(
+    vault: Vault, place: Place, sealed: Sealed, secret: str, *, now: datetime, overlap_seconds: float
+) -> Sealed:
     """Return the secrets with a new one in front; the present one signs for `overlap_seconds` more."""
     until = (now + timedelta(seconds=overlap_seconds)).isoformat()
     kept = [
         entry if entry["expires_at"] and entry["expires_at"] <= until else {**entry, "expires_at": until}
         for entry in _valid(sealed, now)
     ]
-    return [*first(vault, secret), *(kept if overlap_seconds else [])][:KEPT]
+    return [*first(vault, place, secret), *(kept if overlap_seconds else [])][:KEPT]
 
 
-def opened(vault: Vault, sealed: Sealed, now: datetime) -> list[str]:
+def opened(vault: Vault, place: Place, sealed: Sealed, now: datetime) -> list[str]:
     """Return the secrets that sign now, the newest first.
 
     Raises:
-        UndecryptableError: they were encrypted under another key.
+        UndecryptableError: they were encrypted under another key, or for another place.
     """
-    return [vault.decrypt(entry["secret"]) for entry in _valid(sealed, now)]
+    return [vault.decrypt(entry["secret"], place) for entry in _valid(sealed, now)]
 
 
 def _valid(sealed: Sealed, now: datetime) -> Sealed:

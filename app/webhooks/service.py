@@ -9,17 +9,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.core.caller import Caller
-from app.core.crypto import Vault
+from app.core.crypto import Place, Vault
 from app.core.ids import new_id
 from app.core.merge_patch import merge_patch
 from app.core.outbound import Rules, destination
 from app.core.validation import validate
 from app.db.notify import DELIVERIES, Notifier
+from app.db.sealed import place
 from app.db.types import utcnow
 from app.webhooks import health, repository, secrets
 from app.webhooks.errors import DeliveryInProgressError, TooManyWebhooksError, WebhookDisabledError
 from app.webhooks.models import CallbackSecret, Webhook, WebhookDelivery
 from app.webhooks.outbox import Outbox
+from app.webhooks.queue import callbacks_place
 from app.webhooks.repository import CALLBACKS, Logged
 from app.webhooks.schemas import ResendFailed, RotateSecret, SecretOut, WebhookCreate, WebhookSpec
 
@@ -53,8 +55,9 @@ class WebhookService:
             raise TooManyWebhooksError(f"A project has at most {MOST} webhooks.")
         secret = spec.secret or secrets.make()
         values = spec.model_dump(exclude={"secret"})
-        sealed = secrets.first(self._vault, secret)
-        webhook = Webhook(id=new_id("whk"), project_id=caller.project_id, secrets=sealed, **values)
+        webhook_id = new_id("whk")
+        sealed = secrets.first(self._vault, place(Webhook, "secrets", webhook_id), secret)
+        webhook = Webhook(id=webhook_id, project_id=caller.project_id, secrets=sealed, **values)
         session.add(webhook)
         await session.flush()
         await session.refresh(webhook)  # the database fills in times
@@ -88,7 +91,7 @@ class WebhookService:
     async def rotate(self, session: AsyncSession, webhook: Webhook, how: RotateSecret) -> SecretOut:
         """Give an endpoint a new secret; the present one signs beside it for a while."""
         now = await _now(session)
-        webhook.secrets, answer = self._rotated(webhook.secrets, how, now)
+        webhook.secrets, answer = self._rotated(place(Webhook, "secrets", webhook.id), webhook.secrets, how, now)
         return answer
 
     async def rotate_callback_secret(self, session: AsyncSession, caller: Caller, how: RotateSecret) -> SecretOut:
@@ -99,7 +102,8 @@ class WebhookService:
         await session.execute(dialect.insert(CallbackSecret).values(**empty).on_conflict_do_nothing())
         row = await repository.callback_secret(session, caller.project_id, lock=True)
         assert row is not None  # noqa: S101 - it was inserted or was there
-        row.secrets, answer = self._rotated(row.secrets, how, now)
+        kept_at = callbacks_place(row.project_id)
+        row.secrets, answer = self._rotated(kept_at, row.secrets, how, now)
         return answer
 
     async def ping(self, session: AsyncSession, webhook: Webhook) -> Logged:
@@ -153,9 +157,11 @@ class WebhookService:
         if webhook_id != CALLBACKS:
             _refuse_disabled(await repository.get(session, caller.project_id, webhook_id))
 
-    def _rotated(self, sealed: secrets.Sealed, how: RotateSecret, now: datetime) -> tuple[secrets.Sealed, SecretOut]:
+    def _rotated(
+        self, kept_at: Place, sealed: secrets.Sealed, how: RotateSecret, now: datetime
+    ) -> tuple[secrets.Sealed, SecretOut]:
         secret = how.secret or secrets.make()
-        new = secrets.rotated(self._vault, sealed, secret, now=now, overlap_seconds=how.overlap_seconds)
+        new = secrets.rotated(self._vault, kept_at, sealed, secret, now=now, overlap_seconds=how.overlap_seconds)
         expires = now + timedelta(seconds=how.overlap_seconds) if len(new) > 1 else None
         return new, SecretOut(secret=secret, previous_expires_at=expires)
 

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 from . import kubernetes, server
+from .eks.calendar import InvalidDay
+from .eks.catalog import CALENDAR
 
 
 def main() -> None:
@@ -27,11 +29,17 @@ def main() -> None:
         help="when a cluster's real control plane starts: at the first connection (lazy), with the cluster (eager), "
         "never (off); auto is lazy for clusters made when the programs are built or being built, else off",
     )
+    up.add_argument("--day", help=f"the day that it is for EKS's support of versions (default: {CALENDAR.day})")
     commands.add_parser("build", help="compile the Kubernetes programs, once per user (about ten minutes)")
     arguments = parser.parse_args()
     if arguments.command == "build":
         build()
         return
+    if arguments.day:
+        try:
+            CALENDAR.start(arguments.day)
+        except InvalidDay as error:
+            up.error(f"argument --day: {error}")
     if arguments.die_with_parent:
         server.die_with_parent()
     directory = arguments.dir or Path(tempfile.mkdtemp(prefix="slipway-localcloud-"))

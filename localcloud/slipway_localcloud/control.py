@@ -8,6 +8,8 @@ from typing import Any
 
 from .calls import CALLS
 from .ecr import tokens
+from .eks.calendar import InvalidDay
+from .eks.catalog import CALENDAR
 from .kubernetes.planes import PLANES
 from .leftovers import leftovers
 from .rules import RULES, InvalidRules
@@ -22,6 +24,7 @@ def handle(method: str, path: str, body: bytes) -> Response:
     route = path.removeprefix(PREFIX)
     routes: dict[str, dict[str, Callable[[], Any]]] = {
         "rules": {"GET": RULES.describe, "PUT": lambda: _put_rules(body), "DELETE": lambda: RULES.replace([])},
+        "day": {"GET": CALENDAR.describe, "PUT": lambda: _put_day(body), "DELETE": CALENDAR.reset},
         "calls": {"GET": lambda: dict(sorted(CALLS.items())), "DELETE": _clear_calls},
         "leftovers": {"GET": leftovers},
         "kubernetes": {"GET": PLANES.describe},
@@ -35,7 +38,7 @@ def handle(method: str, path: str, body: bytes) -> Response:
         return _json(405, {"message": f"use {' or '.join(routes[route])}"})
     try:
         result = operation()
-    except InvalidRules as error:
+    except (InvalidRules, InvalidDay) as error:
         return _json(400, {"message": str(error)})
     return _json(200 if result is not None else 204, result)
 
@@ -46,12 +49,20 @@ def _json(status: int, document: Any) -> Response:
 
 
 def _put_rules(body: bytes) -> list[dict[str, Any]]:
-    try:
-        document = json.loads(body)
-    except ValueError as error:
-        raise InvalidRules(f"the body is not JSON: {error}") from error
-    RULES.replace(document)
+    RULES.replace(_parsed(body, InvalidRules))
     return RULES.describe()
+
+
+def _put_day(body: bytes) -> dict[str, str]:
+    CALENDAR.replace(_parsed(body, InvalidDay))
+    return CALENDAR.describe()
+
+
+def _parsed(body: bytes, invalid: type[ValueError]) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise invalid(f"the body is not JSON: {error}") from error
 
 
 def _clear_calls() -> None:

@@ -58,7 +58,7 @@ def test_a_cluster_is_active_when_its_stack_is_complete(cloud: Cloud, base: dict
     ("change", "says"),
     [
         ({"Name": "house"}, "Cluster already exists with name: house (Service: Eks, Status Code: 409, Request ID: "),
-        ({"Version": "1.12"}, "unsupported Kubernetes version"),
+        ({"Version": "1.12"}, "unsupported Kubernetes version 1.12"),
         ({"RoleArn": "arn:aws:iam::123456789012:role/none"}, "could not be assumed because it does not exist"),
         ({"ResourcesVpcConfig": "one zone"}, "Subnets specified must be in at least two different AZs"),
     ],

@@ -84,6 +84,7 @@ def test_a_share_of_calls_fails(cloud: Cloud) -> None:
     assert 10 < failed < 50
 
 
+@pytest.mark.calendar
 @pytest.mark.parametrize(
     ("service", "method", "code", "unknown"),
     [
@@ -115,6 +116,7 @@ def test_a_key_of_twelve_digits_is_another_account(cloud: Cloud) -> None:
         cloud.client("eks", **key, aws_secret_access_key="wrong").list_clusters()
 
 
+@pytest.mark.calendar
 def test_assumed_roles_sign_too(cloud: Cloud, base: dict[str, str]) -> None:
     """STS gives credentials that work, and that IAM's policies limit."""
     iam, name = cloud.client("iam"), base["ClusterRole"].rsplit("/", 1)[-1]

@@ -24,6 +24,7 @@ def name(repository: Callable[..., str]) -> str:
     return repository("images/app")
 
 
+@pytest.mark.calendar
 def test_an_image_in_detail(cloud: Cloud, name: str) -> None:
     """Tags, size of configuration and layers, media types of manifest and artifact, and when it was pulled."""
     registry, ecr = Registry(cloud), cloud.client("ecr")
@@ -187,6 +188,7 @@ def test_tags_of_a_repository(cloud: Cloud, name: str) -> None:
         ecr.tag_resource(resourceArn=arn, tags=[{"Key": "aws:x", "Value": ""}])
 
 
+@pytest.mark.calendar
 def test_a_token_is_what_the_cli_expects(cloud: Cloud) -> None:
     """`aws ecr get-login-password` splits it at the colon."""
     given = cloud.client("ecr").get_authorization_token()["authorizationData"]

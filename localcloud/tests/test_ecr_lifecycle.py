@@ -135,6 +135,7 @@ def test_one_preview_at_a_time(cloud: Cloud, name: str) -> None:
             ecr.start_lifecycle_policy_preview(repositoryName=name, lifecyclePolicyText=text(days(1, 10, "untagged")))
 
 
+@pytest.mark.calendar
 def test_a_preview_counts_and_ages(cloud: Cloud, name: str) -> None:
     """The oldest first; rules by priority; each image by one rule at most."""
     registry = Registry(cloud)

@@ -27,6 +27,7 @@ def name(repository: Callable[..., str]) -> str:
     return repository("team/app")
 
 
+@pytest.mark.calendar
 def test_the_token_is_that_of_a_docker_login(cloud: Cloud, registry: Registry) -> None:
     """AWS:password in Base64, for twelve hours, with the endpoint to log in to."""
     user, _, password = base64.b64decode(registry.given["authorizationToken"]).decode().partition(":")
@@ -54,6 +55,7 @@ def test_without_a_token_there_is_a_challenge(registry: Registry) -> None:
     assert registry.call("GET", "/v2/").status == 200
 
 
+@pytest.mark.calendar
 def test_tokens_expire(cloud: Cloud, registry: Registry, name: str) -> None:
     """An old one is denied; a new one is another."""
     assert cloud.control("DELETE", "registry-tokens")[1]["expired"] >= 1

@@ -50,6 +50,7 @@ def test_a_scan_finds_what_the_name_says(cloud: Cloud, repository: Any) -> None:
     assert one["imageScanFindingsSummary"]["findingSeverityCounts"] == counts
 
 
+@pytest.mark.calendar
 def test_an_image_is_scanned_once_a_day(cloud: Cloud, repository: Any) -> None:
     """The scan on push counts; charts and indexes can't be scanned."""
     name, ecr = repository("pushed", imageScanningConfiguration={"scanOnPush": True}), cloud.client("ecr")

@@ -25,7 +25,7 @@ from app.core.settings import Settings
 from app.demo.processes import free_port
 from app.main import create_app
 
-KEY = "schemathesis-key"
+KEY = "schemathesis-key-0123456789-abcdefgh"
 START_SECONDS = 60.0
 EXAMPLES = 9
 """For each operation; the same ones in every run."""

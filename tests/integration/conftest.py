@@ -39,13 +39,18 @@ class LocalCloud:
         """Replace the rules on delays, failures and API faults (CONTRACT.md, control routes)."""
         self._control("PUT", "rules", rules)
 
+    def day(self, day: str) -> None:
+        """Make it a day, "2027-12-03", for EKS's support of Kubernetes versions."""
+        self._control("PUT", "day", {"day": day})
+
     def calls(self) -> dict[str, int]:
         """Return how often each API operation was called since the test began: {"cloudformation:ListStacks": 2}."""
         return dict(self._control("GET", "calls").json())
 
     def reset(self) -> None:
-        """Forget rules and counts."""
+        """Forget rules, counts and the day."""
         self.rules([])
+        self._control("DELETE", "day")
         self._control("DELETE", "calls")
 
     def _control(self, method: str, what: str, body: Any = None) -> httpx.Response:

@@ -18,7 +18,7 @@ from app.gateways.aws.clients import PROCESS, AwsClients
 from app.gateways.aws.cloud import Cloud
 from app.main import create_app
 
-KEY = "running-admin-key"
+KEY = "running-admin-key-0123456789-abcdefg"
 REGION = "us-west-2"
 WAIT_SECONDS = 300.0
 TERMINAL = ("succeeded", "failed", "cancelled")

@@ -1,23 +1,30 @@
-"""Charts: where they come from, and what is in an archive. Pure but for reading the archive's file.
+"""Charts: where they come from, and what is in one that was fetched. Pure but for reading the archive's file.
 
-An archive is read by us before helm sees it, within the bounds that helm itself has (100 MiB unpacked), so that a
-caller hears `chart_too_large` and not that a process died. Helm also follows `$ref` of a chart's values.schema.json to
-any URL and any local file; a chart whose schemas do that is marked, and its schemas are not used.
+An archive is read and packed anew by us before helm sees it (`archive.py`), so that a caller hears `chart_too_large`
+and not that a process died, and helm reads what was checked. Helm also follows `$ref` of a chart's values.schema.json
+to any URL and any local file: a schema that leads outside is left out, and the chart marked; the others are written
+anew from what was checked.
 """
 
-import gzip
-import io
 import json
-import tarfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from itertools import product
+from pathlib import Path
+from typing import Any
 
-import yaml
+from app.core.documents import UnreadableError, fetched_json, fetched_yaml
+from app.core.yaml_scalars import KUBERNETES_TEXT
+from app.gateways.helm.archive import ChartLimits, chart_of, files_of, repack
+from app.gateways.helm.errors import ChartInvalid
+from app.gateways.helm.value_schema import LONGEST_POINTER, MOST_POINTERS, refers_outside, secret_pointers
 
-from app.gateways.helm.errors import ChartInvalid, ChartTooLarge
+ABOUT_NODES = 20_000
+SCHEMA_NODES = 200_000
+VALUES_NODES = 200_000
+"""Values in one Chart.yaml, one values.schema.json, and all values.yaml of a chart: tens of megabytes at the worst."""
+
+_MOST_TEXT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,40 +79,22 @@ ChartSource = RepositoryChart | OciChart
 
 
 @dataclass(frozen=True, slots=True)
-class ChartLimits:
-    """How large a chart may be.
-
-    Attributes:
-        archive_bytes: The .tgz.
-        unpacked_bytes: All files; helm's own limit (`MaxDecompressedChartSize`).
-        file_bytes: One file; helm's own limit (`MaxDecompressedFileSize`).
-        files: How many.
-    """
-
-    archive_bytes: int = 20 * 1024 * 1024
-    unpacked_bytes: int = 100 * 1024 * 1024
-    file_bytes: int = 5 * 1024 * 1024
-    files: int = 20_000
-
-
-@dataclass(frozen=True, slots=True)
 class Chart:
     """A fetched and checked chart.
 
     Attributes:
-        path: The archive.
-        digest: `sha256:…`: of the manifest for OCI, else of the archive.
-        size_bytes: Of the archive.
-        name: From Chart.yaml, as the next ones.
+        path: The archive that we made of what was fetched; helm gets no other one.
+        digest: `sha256:…` of what was fetched: of the manifest for OCI, else of the archive.
+        size_bytes: Of `path`.
+        name: From Chart.yaml, as the next ones; at most 1,000 characters each.
         version: As the chart spells it.
         app_version: Of what it installs; "" if it doesn't say.
         description: One sentence; "" if there is none.
         kube_version: The Kubernetes versions that it takes; "" for all.
-        dependencies: Names of its subcharts.
-        schema: values.schema.json, if the chart has one.
-        default_values: values.yaml as it is written.
-        external_schema: Whether a schema in it refers to something outside, which is then not asked for.
-        has_schema: Whether it or a subchart has a schema that values are checked against.
+        external_schema: Whether a schema of it refers to something outside; that one is not in `path`.
+        has_schema: Whether it or a subchart has another one, that values are checked against.
+        secret_pointers: Values that its schemas call secret (`writeOnly`, `format: password`), as JSON pointers, those
+            of subcharts among them; `*` is any entry or key. At most 200, of 256 characters at most.
     """
 
     path: Path
@@ -116,21 +105,23 @@ class Chart:
     app_version: str = ""
     description: str = ""
     kube_version: str = ""
-    dependencies: tuple[str, ...] = ()
-    schema: Mapping[str, Any] | None = field(default=None, repr=False)
-    default_values: str = field(default="", repr=False)
     external_schema: bool = False
     has_schema: bool = False
+    secret_pointers: tuple[str, ...] = ()
 
+    def default_values(self) -> dict[str, Any]:
+        """Return the values that the chart has of its own, those of its subcharts under their names.
 
-_METASCHEMAS = ("http://json-schema.org/draft-", "https://json-schema.org/draft-", "https://json-schema.org/draft/")
-_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef", "$schema")
-_KEPT = ("Chart.yaml", "values.yaml", "values.schema.json")
-_DEEPEST = 4
+        Read from the archive each time, since they may take much memory. Blocking, up to a second: call it in a thread.
+
+        Raises:
+            ChartInvalid: A values.yaml is none, or has too much.
+        """
+        return _default_values(self.path)
 
 
 def read_chart(path: Path, digest: str, limits: ChartLimits) -> Chart:
-    """Return what an archive holds; blocking, up to a second for the largest.
+    """Check a fetched archive, make helm's of it beside it, and return what it is; blocking, seconds for the largest.
 
     Args:
         path: A .tgz.
@@ -141,146 +132,149 @@ def read_chart(path: Path, digest: str, limits: ChartLimits) -> Chart:
         ChartTooLarge: It, or what it unpacks to, is over a limit.
         ChartInvalid: It is no chart that can be installed.
     """
-    size = path.stat().st_size
-    if size > limits.archive_bytes:
-        raise ChartTooLarge(f"the chart's archive has {size} bytes; the limit is {limits.archive_bytes}")
-    with path.open("rb") as file:
-        reader = _ArchiveReader(limits)
-        files = dict(reader.files(file, 0))
-    if "Chart.yaml" not in files:
+    packed = path.with_suffix(".packed.tgz")
+    parts = _Parts()
+    repack(path, packed, limits, parts.look)
+    about = parts.about.get(())
+    if about is None:
         raise ChartInvalid("the archive holds no Chart.yaml in its folder")
-    about = _mapping(files["Chart.yaml"])
+    for key in ("name", "version"):
+        if not _text(about, key):
+            raise ChartInvalid(f"Chart.yaml has no {key}")
     if about.get("type") not in (None, "", "application"):
-        raise ChartInvalid(f"a chart of type {about['type']!r} cannot be installed")
-    schema = _json(files["values.schema.json"]) if "values.schema.json" in files else None
-    dependencies = about.get("dependencies")
+        raise ChartInvalid(f"a chart of type {_text(about, 'type')!r} cannot be installed")
     return Chart(
-        path=path,
+        path=packed,
         digest=digest,
-        size_bytes=size,
+        size_bytes=packed.stat().st_size,
         name=_text(about, "name"),
         version=_text(about, "version"),
         app_version=_text(about, "appVersion"),
         description=_text(about, "description"),
         kube_version=_text(about, "kubeVersion"),
-        dependencies=tuple(_text(entry, "name") for entry in dependencies if isinstance(entry, dict))
-        if isinstance(dependencies, list)
-        else (),
-        schema=schema if isinstance(schema, dict) else None,
-        default_values=files.get("values.yaml", b"").decode(errors="replace"),
-        external_schema=reader.external_schema,
-        has_schema=reader.has_schema,
+        external_schema=parts.external_schema,
+        has_schema=parts.has_schema,
+        secret_pointers=parts.secret_pointers(),
     )
 
 
-class _ArchiveReader:
-    """Reads an archive and those inside it (charts/*.tgz) under one budget."""
+_Folders = tuple[str, ...]
 
-    def __init__(self, limits: ChartLimits) -> None:
-        self._limits = limits
-        self._bytes = limits.unpacked_bytes
-        self._files = limits.files
-        self.external_schema = False
-        self.has_schema = False
 
-    def files(self, archive: BinaryIO, depth: int) -> Iterator[tuple[str, bytes]]:
-        """Yield the chart's own files that are of use, by their names."""
+@dataclass(slots=True)
+class _Parts:
+    """What is looked at while a chart is packed anew, by the folders of the (sub)chart that it is of."""
+
+    about: dict[_Folders, Mapping[str, Any]] = field(default_factory=dict)
+    external_schema: bool = False
+    has_schema: bool = False
+    secrets: list[tuple[_Folders, tuple[str, ...]]] = field(default_factory=list)
+
+    def look(self, name: str, content: bytes) -> bytes | None:
+        folders, inner = chart_of(name)
+        if inner == "Chart.yaml":
+            self.about[folders] = _kept(_mapping(name, content))
+        elif inner == "values.schema.json" and content:
+            return self._schema(folders, name, content)
+        return content
+
+    def _schema(self, folders: _Folders, name: str, content: bytes) -> bytes | None:
         try:
-            unpacked: Any = _Bounded(gzip.GzipFile(fileobj=archive), self)
-            with tarfile.open(fileobj=unpacked, mode="r|") as members:
-                for member in members:
-                    yield from self._member(members, member, depth)
-        except (tarfile.TarError, EOFError, OSError, zlib.error, UnicodeError) as error:
-            raise ChartInvalid(f"the chart's archive can't be read: {error}") from error
+            schema = fetched_json(content, name, max_nodes=SCHEMA_NODES)
+        except UnreadableError as error:
+            raise ChartInvalid(str(error)) from error
+        if refers_outside(schema):
+            self.external_schema = True
+            return None
+        self.has_schema = True
+        room = MOST_POINTERS - len(self.secrets)
+        self.secrets += [(folders, path) for path, _ in zip(secret_pointers(schema), range(room), strict=False)]
+        return json.dumps(schema, separators=(",", ":")).encode()
 
-    def spend(self, count: int) -> None:
-        """Take `count` bytes from the budget."""
-        self._bytes -= count
-        if self._bytes < 0:
-            raise ChartTooLarge(f"the chart unpacks to more than {self._limits.unpacked_bytes} bytes")
-
-    def _member(self, members: tarfile.TarFile, member: tarfile.TarInfo, depth: int) -> Iterator[tuple[str, bytes]]:
-        self._files -= 1
-        if self._files < 0:
-            raise ChartTooLarge(f"the chart has more than {self._limits.files} files")
-        if not member.isfile():
-            return
-        if member.size > self._limits.file_bytes:
-            raise ChartTooLarge(f"{member.name[:200]} has {member.size} bytes; the limit is {self._limits.file_bytes}")
-        parts = PurePosixPath(member.name).parts
-        wanted = parts[1:] and parts[-1] in _KEPT
-        nested = len(parts) > 2 and parts[-2] == "charts" and parts[-1].endswith((".tgz", ".tar.gz"))
-        if not wanted and not nested:
-            return
-        file = members.extractfile(member)
-        content = file.read() if file else b""
-        if nested:
-            self._nested(content, depth)
-            return
-        if parts[-1] == "values.schema.json":
-            self.has_schema = True
-            self.external_schema |= refers_outside(_json(content))
-        if len(parts) == 2:
-            yield parts[-1], content
-
-    def _nested(self, content: bytes, depth: int) -> None:
-        if depth >= _DEEPEST:
-            raise ChartInvalid(f"the chart holds archives more than {_DEEPEST} deep")
-        for _ in self.files(io.BytesIO(content), depth + 1):
-            pass
+    def secret_pointers(self) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for folders, path in self.secrets:
+            for keys in _keys(self.about, folders):
+                pointer = "".join(f"/{key.replace('~', '~0').replace('/', '~1')}" for key in (*keys, *path))
+                if len(pointer) <= LONGEST_POINTER:
+                    found[pointer] = None
+        return tuple(found)[:MOST_POINTERS]
 
 
-class _Bounded:
-    """A stream that may give only so much; tarfile would read a header of gigabytes into memory."""
-
-    def __init__(self, stream: BinaryIO | gzip.GzipFile, reader: _ArchiveReader) -> None:
-        self._stream = stream
-        self._reader = reader
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(min(size, 1 << 20) if size >= 0 else 1 << 20)
-        self._reader.spend(len(data))
-        return data
+def _kept(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the little of a Chart.yaml that is of use, since an archive may hold thousands of them."""
+    texts = {key: _text(about, key) for key in ("name", "version", "appVersion", "description", "kubeVersion", "type")}
+    entries = about.get("dependencies")
+    found = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return texts | {"aliases": [(_text(entry, "name"), _text(entry, "alias")) for entry in found if entry.get("alias")]}
 
 
-def refers_outside(schema: Any) -> bool:
-    """Tell whether a JSON schema refers to a URL or a file, other than to JSON Schema's own drafts."""
-    open_nodes = [schema]
-    while open_nodes:
-        node = open_nodes.pop()
-        if isinstance(node, list):
-            open_nodes.extend(node)
-        elif isinstance(node, dict):
-            open_nodes.extend(node.values())
-            if any(_outside(node.get(name)) for name in _REFERENCES):
-                return True
-    return False
+def _keys(about: Mapping[_Folders, Mapping[str, Any]], folders: _Folders) -> Iterator[tuple[str, ...]]:
+    """Yield the keys below which the values of a subchart stand: its name, and those that its parent gives it."""
+    names: list[list[str]] = []
+    for depth in range(len(folders)):
+        parent, name = about.get(folders[:depth], {}), about.get(folders[: depth + 1], {}).get("name") or folders[depth]
+        names.append([name, *(alias for known, alias in parent.get("aliases", ()) if known == name)])
+    for _, keys in zip(range(MOST_POINTERS), product(*names), strict=False):
+        yield keys
 
 
-def _outside(reference: Any) -> bool:
-    return isinstance(reference, str) and not reference.startswith(("#", *_METASCHEMAS)) and reference != ""
+def _default_values(path: Path) -> dict[str, Any]:
+    about: dict[_Folders, Mapping[str, Any]] = {}
+    values: dict[_Folders, dict[str, Any]] = {}
+    room = VALUES_NODES
+    for name, content in files_of(path, lambda name: chart_of(name)[1] in ("Chart.yaml", "values.yaml")):
+        folders, inner = chart_of(name)
+        if inner == "Chart.yaml":
+            about[folders] = _kept(_mapping(name, content))
+            continue
+        try:
+            found = next(fetched_yaml(content, name, max_nodes=room), None)
+        except UnreadableError as error:
+            raise ChartInvalid(str(error)) from error
+        values[folders] = found if isinstance(found, dict) else {}
+        room -= _size(values[folders])
+    for folders in sorted(values, key=len, reverse=True):
+        if folders:
+            parent = values.setdefault(folders[:-1], {})
+            for keys in _keys(about, folders):
+                given = parent.get(keys[-1])
+                parent[keys[-1]] = _joined(given, values[folders]) if isinstance(given, dict) else values[folders]
+    return values.get((), {})
 
 
-def _mapping(content: bytes) -> Mapping[str, Any]:
+def _joined(over: Mapping[str, Any], under: Mapping[str, Any]) -> dict[str, Any]:
+    """Return two maps as one, where the first counts; both are at most `FETCHED_DEPTH` deep."""
+    return {
+        **under,
+        **{
+            key: _joined(value, below)
+            if isinstance(value, dict) and isinstance(below := under.get(key), dict)
+            else value
+            for key, value in over.items()
+        },
+    }
+
+
+def _size(value: Any) -> int:
+    count, waiting = 0, [value]
+    while waiting:
+        node = waiting.pop()
+        count += 1
+        waiting.extend(node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
+    return count
+
+
+def _mapping(name: str, content: bytes) -> Mapping[str, Any]:
     try:
-        loaded = yaml.load(content, yaml.CBaseLoader)  # noqa: S506  # only builds text, lists and maps
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ChartInvalid(f"Chart.yaml can't be read: {str(error)[:300]}") from error
+        loaded = next(fetched_yaml(content, name, max_nodes=ABOUT_NODES, dialect=KUBERNETES_TEXT), None)
+    except UnreadableError as error:
+        raise ChartInvalid(str(error)) from error
     if not isinstance(loaded, dict):
-        raise ChartInvalid("Chart.yaml is no map")
-    for key in ("name", "version"):
-        if not _text(loaded, key):
-            raise ChartInvalid(f"Chart.yaml has no {key}")
+        raise ChartInvalid(f"{name} is no map")
     return loaded
-
-
-def _json(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ChartInvalid(f"values.schema.json can't be read: {str(error)[:300]}") from error
 
 
 def _text(mapping: Mapping[str, Any], key: str) -> str:
     value = mapping.get(key)
-    return value[:1000] if isinstance(value, str) else ""
+    return value[:_MOST_TEXT] if isinstance(value, str) else ""

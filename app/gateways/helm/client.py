@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,8 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.core.documents import UnreadableError, fetched_json
 from app.core.outbound import AddressNotAllowedError, Rules, address_of, destination
-from app.gateways.helm.chart import Chart, ChartLimits, ChartSource, Credential, OciChart, RepositoryChart, read_chart
+from app.gateways.helm import confinement
+from app.gateways.helm.archive import ChartLimits
+from app.gateways.helm.chart import Chart, ChartSource, Credential, OciChart, RepositoryChart, read_chart
 from app.gateways.helm.errors import (
     ChartDigestMismatch,
     ChartInvalid,
@@ -26,6 +30,9 @@ from app.gateways.helm.gate import Gate, gate
 from app.gateways.helm.process import Finished, Limits
 from app.gateways.helm.runner import Runner
 from app.gateways.helm.workspace import Workspace, sweep, workspace
+from app.gateways.kubernetes.objects import entries
+
+logger = logging.getLogger(__name__)
 
 FETCH_SECONDS = 90.0
 RENDER_SECONDS = 30.0
@@ -50,6 +57,7 @@ class Helm:
             to without TLS.
         max_changes: Processes at once that change releases.
         max_reads: Processes at once that don't.
+        confined: Whether to fetch where the kernel can't keep helm to its gate.
     """
 
     def __init__(
@@ -62,8 +70,9 @@ class Helm:
         rules: Rules | None = None,
         max_changes: int = 20,
         max_reads: int = 4,
+        confined: confinement.Mode = "preferred",
     ) -> None:
-        self.runner = Runner(binary, limits=limits, max_changes=max_changes, max_reads=max_reads)
+        self.runner = Runner(binary, limits=limits, max_changes=max_changes, max_reads=max_reads, confined=confined)
         self.root = root
         self._chart_limits = chart_limits or ChartLimits()
         self._rules = rules or Rules()
@@ -71,9 +80,13 @@ class Helm:
     async def start(self) -> tuple[int, int, int]:
         """Find and check the binary, remove what killed processes left; return helm's version.
 
+        Where helm can't be confined the log has a warning.
+
         Raises:
             BinaryUnusable: There is no helm 4.
         """
+        if problem := confinement.problem():
+            logger.warning(problem)
         await asyncio.to_thread(sweep, self.root)
         return await self.runner.version()
 
@@ -88,6 +101,7 @@ class Helm:
         Raises:
             InvalidError: (`app.core.outbound`) The source's URL is none that may be called.
             ChartNotFound: There is no such chart, or (`ChartVersionNotFound`) no such version.
+            Unconfined: Helm has to be confined for it, and can't be here.
             AddressRefused: It, or what it refers or redirects to, is where Slipway may not connect to.
             RepositoryUnreachable: It doesn't answer, or not in time.
             RepositoryDenied: It wants other credentials.
@@ -97,7 +111,7 @@ class Helm:
         self._check(source)
         trusted = trusted_hosts(source)
         async with workspace(self.root) as home:
-            async with gate(self._rules, trusted=trusted, loopback=any(map(_is_loopback, trusted))) as way:
+            async with gate(self._rules, trusted=trusted, around=_ports_around(source)) as way:
                 if isinstance(source, OciChart):
                     chart = await self._pull_oci(source, credential, home, way)
                 else:
@@ -136,12 +150,11 @@ class Helm:
             arguments += ["--kube-version", kube_version]
         for api_version in api_versions:
             arguments += ["--api-versions", api_version]
-        if chart.external_schema:
-            arguments.append("--skip-schema-validation")
         async with workspace(self.root) as home:
             finished = await self.runner.expect(
                 arguments,
                 workspace=home,
+                ports=frozenset(),
                 stdin=json.dumps(values).encode(),
                 deadline_seconds=RENDER_SECONDS,
                 chart=chart.name,
@@ -222,8 +235,11 @@ class Helm:
         """Tell a chart that isn't there from one that isn't there in this version: helm says the same for both."""
         search = ["search", "repo", f"{_REPOSITORY}/{source.name}", "--devel", "-o", "json"]
         listed = (await self._fetch(search, home, way)).stdout
-        names = {entry.get("name") for entry in json.loads(listed or b"[]")}
-        if f"{_REPOSITORY}/{source.name}" in names:
+        try:
+            found = fetched_json(listed or b"[]", "what helm printed")
+        except UnreadableError as unreadable:
+            return HelmError(str(unreadable))
+        if f"{_REPOSITORY}/{source.name}" in {entry.get("name") for entry in entries(found)}:
             return ChartVersionNotFound(
                 f"{source.repository} has the chart {source.name}, not in version {source.version}",
                 exit_code=error.exit_code,
@@ -235,7 +251,7 @@ class Helm:
     ) -> Finished:
         way.room = self._chart_limits.archive_bytes + _BESIDE_ARCHIVE if most_bytes is None else most_bytes
         return await self.runner.expect(
-            arguments, workspace=home, stdin=stdin, deadline_seconds=FETCH_SECONDS, gate=way
+            arguments, workspace=home, stdin=stdin, deadline_seconds=FETCH_SECONDS, gate=way, ports=way.ports
         )
 
 
@@ -267,10 +283,14 @@ def trusted_hosts(source: ChartSource) -> frozenset[str]:
     return frozenset({host, f"prod-{region}-starport-layer-bucket.s3.{region}.amazonaws.com{china}"})
 
 
-def _is_loopback(host: str) -> bool:
-    """Tell whether Go goes to `host` without a proxy (golang.org/x/net/http/httpproxy)."""
-    address = address_of(host)
-    return host == "localhost" if address is None else address.is_loopback
+def _ports_around(source: ChartSource) -> frozenset[int]:
+    """Return the port of an own registry that Go goes to without a proxy (golang.org/x/net/http/httpproxy)."""
+    if not isinstance(source, OciChart) or not source.own:
+        return frozenset()
+    parts = urlsplit(_https(source.reference))
+    address = address_of(parts.hostname or "")
+    loopback = parts.hostname == "localhost" if address is None else address.is_loopback
+    return frozenset({parts.port or 443}) if loopback else frozenset()
 
 
 def _https(reference: str) -> str:

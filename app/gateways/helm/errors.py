@@ -70,6 +70,16 @@ class BinaryUnusable(HelmError):
     hint = "The operator of Slipway has to install helm 4, or name it in SLIPWAY_HELM."
 
 
+class Unconfined(HelmError):
+    """Helm may not fetch here, since nothing keeps it from connecting past its gate."""
+
+    code = "helm_unconfined"
+    hint = (
+        "The operator set SLIPWAY_HELM_CONFINEMENT=required, and this kernel has no Landlock that knows of ports: run "
+        "Slipway on Linux 6.7 or newer (on EKS: Bottlerocket, Amazon Linux 2023 with a 6.12 kernel), or set preferred."
+    )
+
+
 class OutOfMemory(HelmError):
     """Helm hit its memory limit: a template that makes too much, or a chart or index that is too large."""
 

@@ -4,27 +4,30 @@ Helm resolves names, follows redirects and reads chart URLs out of an index by i
 says little about where helm goes. It is therefore pointed to this proxy, which connects by the guarded connection
 (`gateways/network.py`) or not at all, and bounds what comes back.
 
+Where the operator's environment names a proxy (`HTTPS_PROXY`), the gate goes on through that one (`upstream.py`).
+Often nothing else reaches the world or knows its names, so what a name stands for is then that proxy's business; but
+addresses that are not public, local names, and names that have such an address here are refused before it is asked.
+
 Go's client goes around every proxy for `localhost` and loopback addresses. The caller's own URL is checked before
-(`core/outbound.py`); for what comes later, redirects and an index's URLs, `confine.py` closes that way.
+(`core/outbound.py`); for what comes later, redirects and an index's URLs, `confinement.py` closes that way.
 """
 
 import asyncio
 import base64
 import hmac
-import os
 import secrets
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 
 import h11
 import httpcore
 
 from app.core.errors import InvalidError
 from app.core.outbound import AddressNotAllowedError, Destination, Rules, SchemeNotAllowedError, destination
-from app.gateways.helm.errors import AddressRefused, ChartTooLarge, HelmError
+from app.gateways.helm.confinement import PROXIES
+from app.gateways.helm.errors import AddressRefused, ChartTooLarge, HelmError, RepositoryUnreachable
+from app.gateways.helm.upstream import Proxy, ProxyRefusedError, is_excepted, proxy_for
 from app.gateways.network import AddressRefusedError, GuardedBackend, NameNotResolvedError
 
 MOST_CONNECTIONS = 16
@@ -33,12 +36,12 @@ MOST_SENT = 1024 * 1024
 """Bytes of a request's body; helm sends none but a form for a token."""
 HEAD_SECONDS = 10.0
 CONNECT_SECONDS = 10.0
+LOOK_UP_SECONDS = 3.0
+"""For a name that a proxy will look up again; behind proxies there is often no name server that answers."""
 
 _CHUNK = 64 * 1024
 _HOP_BY_HOP = {b"connection", b"proxy-connection", b"proxy-authorization", b"keep-alive", b"te", b"upgrade"}
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 _EXCEPTIONS = ("NO_PROXY", "no_proxy")
-_CONFINE = str(Path(__file__).with_name("confine.py"))
 
 
 class _RefusedError(Exception):
@@ -62,14 +65,14 @@ class Gate:
 
     Attributes:
         environment: What its helm processes get beyond their usual environment.
-        confinement: What stands before their program.
+        ports: Those that they may connect to: the gate's, and what is reached around it; None for any.
         failure: The refusal that helm's failure follows from; helm itself can't tell it.
         room: Bytes that may still come; set before each process.
     """
 
     def __init__(self, rules: Rules, trusted: frozenset[str]) -> None:
         self.environment: dict[str, str] = {}
-        self.confinement: tuple[str, ...] = ()
+        self.ports: frozenset[int] | None = frozenset()
         self.failure: HelmError | None = None
         self.room = 0
         self._rules = rules
@@ -80,14 +83,13 @@ class Gate:
         self._password = secrets.token_urlsafe(32)
         self._served: set[asyncio.Task[None]] = set()
 
-    async def listen(self, *, loopback: bool) -> asyncio.Server:
-        """Listen, and let `environment` and `confinement` lead here."""
+    async def listen(self, around: frozenset[int]) -> asyncio.Server:
+        """Listen, and let `environment` and `ports` lead here."""
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         proxy = f"http://slipway:{self._password}@127.0.0.1:{port}"
-        self.environment = dict.fromkeys(_PROXIES, proxy) | dict.fromkeys(_EXCEPTIONS, "")
-        if sys.platform == "linux" and not loopback:
-            self.confinement = (sys.executable, "-I", "-S", _CONFINE, str(port))
+        self.environment = dict.fromkeys(PROXIES, proxy) | dict.fromkeys(_EXCEPTIONS, "")
+        self.ports = None if self._rules.allow_private_addresses else around | {port}
         return server
 
     async def aclose(self) -> None:
@@ -129,13 +131,13 @@ class Gate:
         tunnel = request.method == b"CONNECT"
         target = request.target.decode("ascii", "replace")
         place = self._place(f"https://{target}/" if tunnel else target, tunnel=tunnel)
-        server = await self._connect(place)
+        server, proxy = await self._way_to(place, tunnel=tunnel)
         try:
             if tunnel:
                 writer.write(client.send(h11.Response(status_code=200, headers=[])) or b"")
                 await self._tunnel(reader, writer, server, client.trailing_data[0])
             else:
-                await self._forward(client, writer, server, _as_origin_form(request, place), body)
+                await self._forward(client, writer, server, _as_sent_on(request, place, proxy), body)
         finally:
             await server.aclose()
 
@@ -158,10 +160,23 @@ class Gate:
             raise _RefusedError(400, "TLS needs a tunnel")
         return place
 
-    async def _connect(self, place: Destination) -> httpcore.AsyncNetworkStream:
-        backend = self._guarded_loosely if place.host in self._trusted else self._guarded
+    async def _way_to(self, place: Destination, *, tunnel: bool) -> tuple[httpcore.AsyncNetworkStream, Proxy | None]:
+        """Connect to a place, or to the operator's proxy for it; with a tunnel through that one if that is asked for.
+
+        `NO_PROXY` counts for the account's own registry alone, which may be inside: all else is named by callers.
+        """
+        trusted = place.host in self._trusted
+        backend = self._guarded_loosely if trusted else self._guarded
         try:
-            return await backend.connect_tcp(place.host, place.port, CONNECT_SECONDS)
+            proxy = None if trusted and is_excepted(place.host) else proxy_for(place.scheme)
+            if proxy is None:
+                return await backend.connect_tcp(place.host, place.port, CONNECT_SECONDS), None
+            await _look_at(backend, place)
+            opened = proxy.tunnel(place, CONNECT_SECONDS) if tunnel else proxy.open(CONNECT_SECONDS)
+            return await opened, proxy
+        except ProxyRefusedError as error:
+            self.failure = self.failure or RepositoryUnreachable(str(error))
+            raise _RefusedError(502, "proxyconnect") from error
         except AddressRefusedError as error:
             raise self._refused(f"the chart's source leads to {place.origin}: {error}") from error
         except NameNotResolvedError as error:
@@ -243,23 +258,18 @@ class Gate:
 
 
 @asynccontextmanager
-async def gate(rules: Rules, *, trusted: frozenset[str] = frozenset(), loopback: bool = False) -> AsyncIterator[Gate]:
+async def gate(
+    rules: Rules, *, trusted: frozenset[str] = frozenset(), around: frozenset[int] = frozenset()
+) -> AsyncIterator[Gate]:
     """Open a gate for the block.
-
-    Where the operator's own environment names a proxy (`HTTPS_PROXY`), that one is the way out, and its rules count:
-    often nothing else reaches the world or knows its names. `NO_PROXY` does not count for what a caller named.
 
     Args:
         rules: Where it leads.
         trusted: Names of hosts that may have private addresses, too.
-        loopback: Whether helm may connect to this machine, which it does around any proxy.
+        around: Ports that helm may connect to around it: of a source on this machine itself.
     """
     made = Gate(rules, trusted)
-    if any(os.environ.get(name) for name in _PROXIES):
-        made.environment = {} if trusted else dict.fromkeys(_EXCEPTIONS, "")
-        yield made
-        return
-    server = await made.listen(loopback=loopback or rules.allow_private_addresses)
+    server = await made.listen(around)
     try:
         yield made
     finally:
@@ -286,8 +296,21 @@ async def _request(client: h11.Connection, reader: asyncio.StreamReader) -> tupl
             raise _CutOffError
 
 
-def _as_origin_form(request: h11.Request, place: Destination) -> h11.Request:
-    return h11.Request(method=request.method, target=place.target, headers=_end_to_end(request.headers))
+async def _look_at(backend: GuardedBackend, place: Destination) -> None:
+    """Refuse a name that has an address here that may not be connected to; what is not known here is let pass."""
+    with suppress(NameNotResolvedError, TimeoutError):
+        async with asyncio.timeout(LOOK_UP_SECONDS):
+            await backend.checked(place.host, place.port)
+
+
+def _as_sent_on(request: h11.Request, place: Destination, proxy: Proxy | None) -> h11.Request:
+    headers = _end_to_end(request.headers)
+    if proxy is None:
+        return h11.Request(method=request.method, target=place.target, headers=headers)
+    port = "" if place.port == 80 else f":{place.port}"
+    name = f"[{place.host}]" if ":" in place.host else place.host
+    headers += [(header.encode(), value.encode()) for header, value in proxy.headers]
+    return h11.Request(method=request.method, target=f"http://{name}{port}{place.target}", headers=headers)
 
 
 def _end_to_end(headers: h11._headers.Headers) -> list[tuple[bytes, bytes]]:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from app.core.documents import UnreadableError, fetched_json
 from app.gateways.helm.errors import HelmError
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.objects import Json, ManifestError, mapping, metadata_of, parse_manifest
@@ -50,8 +51,8 @@ def decode_record(secret: Json) -> dict[str, Any]:
         text = unpacker.decompress(packed, RECORD_BYTES)
         if unpacker.unconsumed_tail:
             raise HelmError(f"the release's record has more than {RECORD_BYTES} bytes")
-        record = json.loads(text)
-    except (binascii.Error, zlib.error, ValueError, RecursionError) as error:
+        record = fetched_json(text, "the record")
+    except (binascii.Error, zlib.error, UnreadableError, ValueError) as error:
         raise HelmError(f"the release's record can't be read: {error}") from error
     if not isinstance(record, dict):
         raise HelmError("the release's record is no map")

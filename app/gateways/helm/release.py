@@ -1,11 +1,11 @@
 """What helm says of a release, as values."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from app.core.documents import UnreadableError, fetched_json
 from app.gateways.helm.errors import HelmError
 
 PENDING = frozenset({"pending-install", "pending-upgrade", "pending-rollback", "uninstalling"})
@@ -106,10 +106,9 @@ def first_json(output: bytes) -> Any:
     if not starts:
         raise HelmError("helm printed no JSON")
     try:
-        value, _ = json.JSONDecoder().raw_decode(text, min(starts))
-    except ValueError as error:
-        raise HelmError(f"helm printed JSON that can't be read: {error}") from error
-    return value
+        return fetched_json(text[min(starts) :], "what helm printed")
+    except UnreadableError as error:
+        raise HelmError(f"helm's answer can't be read: {error}") from error
 
 
 def release_of(data: Mapping[str, Any]) -> Release:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from app.gateways.helm.chart import Chart
 from app.gateways.helm.client import Helm
+from app.gateways.helm.confinement import ports_to
 from app.gateways.helm.errors import (
     ClusterUnreachable,
     HelmError,
@@ -124,8 +125,6 @@ class Releases:
         change = change or Change()
         arguments = ["upgrade", name, str(chart.path), "--install", "--values", "-", "--output", "json"]
         arguments += ["--reset-values", "--hide-notes", *change._waiting(), *change._recorded(), *_ownership(change)]
-        if chart.external_schema:
-            arguments.append("--skip-schema-validation")
         finished = await self._change(arguments, namespace, change, json.dumps(values).encode(), chart.name)
         if finished.truncated:  # helm prints the whole chart; the release itself is done
             return await self.get(name, namespace=namespace)
@@ -148,8 +147,6 @@ class Releases:
         """
         arguments = ["upgrade", name, str(chart.path), "--install", "--values", "-", "--output", "json"]
         arguments += ["--reset-values", "--dry-run=server"]
-        if chart.external_schema:
-            arguments.append("--skip-schema-validation")
         finished = await self._read(
             arguments, namespace, timeout_seconds, stdin=json.dumps(values).encode(), chart=chart.name
         )
@@ -278,6 +275,7 @@ class Releases:
                 workspace=home,
                 stdin=stdin,
                 deadline_seconds=change.timeout_seconds + SLACK_SECONDS,
+                ports=ports_to(self._connection.endpoint),
                 change=True,
                 tell=change.tell,
                 chart=chart,
@@ -298,6 +296,7 @@ class Releases:
                 workspace=home,
                 stdin=stdin,
                 deadline_seconds=deadline_seconds,
+                ports=ports_to(self._connection.endpoint),
                 chart=chart,
                 late=ClusterUnreachable,
             )

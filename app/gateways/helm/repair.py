@@ -16,7 +16,7 @@ from app.gateways.helm.records import decode_record, encode_record, records
 from app.gateways.helm.release import PENDING
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.errors import Conflict
-from app.gateways.kubernetes.objects import mapping, metadata_of
+from app.gateways.kubernetes.objects import mapping, metadata_of, number
 
 DESCRIPTION = "The helm process was killed; marked as failed by Slipway."
 _TYPE = "helm.sh/release.v1"
@@ -66,7 +66,7 @@ async def repair_pending(kubernetes: Kubernetes, name: str, *, namespace: str) -
 async def _fail(kubernetes: Kubernetes, secret: Mapping[str, Any]) -> Repaired:
     record = decode_record(secret)
     info = dict(mapping(record.get("info")))
-    repaired = Repaired(revision=int(record.get("version") or 0), was=str(info.get("status")))
+    repaired = Repaired(revision=number(record.get("version")), was=str(info.get("status")))
     info |= {"status": "failed", "description": DESCRIPTION}
     metadata = dict(metadata_of(secret))
     labels = dict(mapping(metadata.get("labels"))) | {"status": "failed", "modifiedAt": str(int(time.time()))}

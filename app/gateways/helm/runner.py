@@ -1,18 +1,20 @@
 """Starts helm processes: which binary, how many at once, and what a failed one raises."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from app.gateways.helm import binary
+from app.gateways.helm import binary, confinement
 from app.gateways.helm.classify import error_of
-from app.gateways.helm.errors import BinaryUnusable, HelmError, WaitTimeout
+from app.gateways.helm.confine import UNCONFINED
+from app.gateways.helm.errors import BinaryUnusable, HelmError, Unconfined, WaitTimeout
 from app.gateways.helm.gate import Gate
 from app.gateways.helm.process import Finished, Limits, run
 from app.gateways.helm.progress import Progress, ProgressReader
 from app.gateways.helm.workspace import Workspace
 
 VERSION_SECONDS = 20.0
+_UNCONFINED = "this kernel can't keep helm from connecting past its gate"
 
 
 class Runner:
@@ -23,10 +25,17 @@ class Runner:
     """
 
     def __init__(
-        self, configured: Path | None = None, *, limits: Limits | None = None, max_changes: int = 20, max_reads: int = 4
+        self,
+        configured: Path | None = None,
+        *,
+        limits: Limits | None = None,
+        max_changes: int = 20,
+        max_reads: int = 4,
+        confined: confinement.Mode = "preferred",
     ) -> None:
         self.limits = limits or Limits()
         self._configured = configured
+        self._confined = confined
         self._changes = asyncio.Semaphore(max_changes)
         self._reads = asyncio.Semaphore(max_reads)
         self._finding = asyncio.Lock()
@@ -65,6 +74,7 @@ class Runner:
         change: bool = False,
         tell: Callable[[Progress], None] | None = None,
         gate: Gate | None = None,
+        ports: Collection[int] | None = None,
     ) -> Finished:
         """Run helm and return how it ended, whatever that was.
 
@@ -76,15 +86,21 @@ class Runner:
             change: Whether it changes a release; then it logs, and `tell` hears of its progress.
             tell: Called on this event loop.
             gate: The way out of a process that fetches; None for those that talk to a cluster, or to nobody.
+            ports: What it may connect to by TCP, as far as the kernel can see to it; None for anything.
 
         Raises:
             BinaryUnusable: There is none that can be used.
+            Unconfined: It fetches, has to be confined to `ports`, and can't be.
             CancelledError: The caller was cancelled; the process is dead by then.
         """
         program = await self.binary()
+        mode: confinement.Mode = self._confined if gate is not None else "preferred"
+        if ports is not None and mode == "required" and confinement.problem():
+            raise Unconfined(_UNCONFINED)
+        before = () if ports is None else confinement.chain(mode, ports)
         async with self._changes if change else self._reads:
-            return await run(
-                [*(gate.confinement if gate else ()), str(program), *arguments, *(["--debug"] if change else [])],
+            finished = await run(
+                [*before, str(program), *arguments, *(["--debug"] if change else [])],
                 environment=workspace.environment | (gate.environment if gate else {}),
                 folder=workspace.folder,
                 stdin=stdin,
@@ -92,6 +108,9 @@ class Runner:
                 deadline_seconds=deadline_seconds,
                 on_line=ProgressReader(tell),
             )
+        if mode == "required" and finished.exit_code == UNCONFINED:
+            raise Unconfined(_UNCONFINED)
+        return finished
 
     async def expect(
         self,
@@ -103,6 +122,7 @@ class Runner:
         change: bool = False,
         tell: Callable[[Progress], None] | None = None,
         gate: Gate | None = None,
+        ports: Collection[int] | None = None,
         chart: str = "",
         late: type[HelmError] = WaitTimeout,
     ) -> Finished:
@@ -116,6 +136,7 @@ class Runner:
             change: See there.
             tell: See there.
             gate: See there; whether it talks to a chart's source.
+            ports: See there.
             chart: Name of the chart, for pointers into its values.
             late: What it means that the deadline has passed.
 
@@ -130,6 +151,7 @@ class Runner:
             change=change,
             tell=tell,
             gate=gate,
+            ports=ports,
         )
         if finished.exit_code != 0 or finished.expired:
             if gate is not None and gate.failure is not None:

@@ -5,6 +5,7 @@ The grammar is helm's (pkg/strvals/parser.go of helm 4): `a.b=c`, several by com
 with 0 are typed; everything else is text.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
@@ -13,8 +14,10 @@ MAX_INDEX = 65536
 """Highest place of a list, as in helm: `a[999999999]=x` must not fill the memory."""
 MAX_LEVEL = 30
 """Most dots in a key, as in helm."""
-MAX_PLACES = 1_000_000
-"""Most places that one set of expressions may make in lists; ours: helm has no bound on `a[65536][65536]`."""
+MAX_BYTES = 1024 * 1024
+"""Of the JSON of values, as of a request's body; ours: helm has no bound on `a[65536][65536]`."""
+NULL_BYTES = 5
+"""Of an empty place of a list: `null,`."""
 
 _INT64 = range(-(2**63), 2**63)
 
@@ -35,24 +38,53 @@ class _EndError(Exception):
     """Nothing is left to read."""
 
 
-def with_set(values: Mapping[str, Any], expressions: Iterable[str]) -> dict[str, Any]:
+def with_set(values: Mapping[str, Any], expressions: Iterable[str], *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """Return `values` with the expressions applied, in their order; `values` stays as it is.
 
     Args:
         values: Nested mappings, lists and scalars, as JSON has them.
         expressions: As after helm's `--set`.
+        max_bytes: Of the JSON that comes of them.
 
     Raises:
-        SetExpressionError: One doesn't parse, or goes through something that is no map or list.
+        SetExpressionError: One doesn't parse, goes through something that is no map or list, or makes too much.
     """
     result = deepcopy(dict(values))
-    budget = [MAX_PLACES]
+    index = -1
+    budget = [max_bytes // NULL_BYTES]
     for index, expression in enumerate(expressions):
         try:
             _Parser(expression, budget).into(result)
         except SetExpressionError as error:
             raise SetExpressionError(str(error), index) from None
+    if index >= 0 and (size := size_of(result)) > max_bytes:
+        raise SetExpressionError(f"the values become {size} bytes; the limit is {max_bytes}", index)
     return result
+
+
+def size_of(values: Any) -> int:
+    """Return the bytes of values as JSON."""
+    return len(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
+
+
+def path_of(expression: str) -> tuple[str | int, ...]:
+    """Return the place that the left side of an expression names: `a.b[0].c` is `("a", "b", 0, "c")`.
+
+    Raises:
+        SetExpressionError: It names none, or more than one.
+    """
+    found: dict[str, Any] = {}
+    parser = _Parser(f"{expression}=x", [MAX_INDEX + MAX_LEVEL])
+    parser.into(found)
+    path: list[str | int] = []
+    here: Any = found
+    while isinstance(here, list) or (isinstance(here, dict) and len(here) == 1):
+        last: Any = next(iter(here)) if isinstance(here, dict) else len(here) - 1
+        path.append(last)
+        here = here[last]
+    if here != "x":
+        raise SetExpressionError(f"{expression[:80]!r} names no single place")
+    return tuple(path)
 
 
 class _Parser:
@@ -152,7 +184,7 @@ class _Parser:
         if (missing := place + 1 - len(items)) > 0:
             self._budget[0] -= missing
             if self._budget[0] < 0:
-                raise SetExpressionError("the expressions make too long lists")
+                raise SetExpressionError("the values become larger than a request may be")
             items.extend([None] * missing)
         items[place] = value
         return items

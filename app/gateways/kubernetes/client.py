@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import json
 import tempfile
 import time
 from collections.abc import Mapping
@@ -12,11 +11,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
+from app.core.documents import UnreadableError, fetched_json
 from app.gateways.kubernetes.connection import Connection
 from app.gateways.kubernetes.errors import (
     KindNotAvailable,
     NotFound,
     ResponseTooLarge,
+    ResponseUnreadable,
     Unauthorized,
     Unreachable,
     error_for,
@@ -30,6 +31,8 @@ TOKEN_SECONDS = 600.0
 KINDS_SECONDS = 1.0
 """How long a kind that was not there is taken as missing."""
 RESPONSE_BYTES = 64 * 1024 * 1024
+SMALL_BYTES = 256 * 1024
+"""Up to here an answer is read at once, in a millisecond or two; beyond in a thread."""
 FIELD_MANAGER = "slipway"
 PAGE = 500
 
@@ -242,8 +245,14 @@ class Kubernetes:
                 content = await _content(response, call)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(str(error) or "no answer in time", call=call) from error
-        answer = _object(content)
-        if 200 <= response.status <= 299:
+        succeeded = 200 <= response.status <= 299
+        try:
+            answer = await _object(content)
+        except UnreadableError as error:
+            if succeeded:
+                raise ResponseUnreadable(str(error), call=call, status=response.status) from error
+            answer = {}
+        if succeeded:
             return answer
         message = str(answer.get("message") or content[:300].decode(errors="replace") or response.reason)
         raise error_for(response.status, message, reason=str(answer.get("reason") or ""), call=call)
@@ -336,9 +345,10 @@ async def _content(response: Any, call: str) -> bytes:
     return bytes(content)
 
 
-def _object(content: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
+async def _object(content: bytes) -> dict[str, Any]:
+    if not content:
         return {}
+    subject = "the answer"
+    small = len(content) <= SMALL_BYTES
+    value = fetched_json(content, subject) if small else await asyncio.to_thread(fetched_json, content, subject)
     return value if isinstance(value, dict) else {}

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from app.core.secrets import REDACTED
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.errors import Forbidden, Invalid, KindNotAvailable, KubernetesError, NotFound
 from app.gateways.kubernetes.objects import Json, Ref, mapping, ref_of
@@ -16,7 +17,8 @@ from app.gateways.kubernetes.resources import AT_ONCE, together
 
 HELM = "helm"
 """The field manager of helm 4."""
-REDACTED = "(redacted)"
+_OF_SECRETS = ("/data", "/stringData", "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration")
+"""Where the values of a Secret stand in it; the annotation is a copy of the whole."""
 MOST_FIELDS = 200
 """Changes of one object that are listed."""
 
@@ -95,7 +97,7 @@ def field_changes(before: Json, after: Json) -> tuple[FieldChange, ...]:
     secret = before.get("kind") == "Secret" and before.get("apiVersion") == "v1"
     found: list[FieldChange] = []
     for pointer, old, new in _differences(_own(before), _own(after), ""):
-        if secret and pointer.startswith(("/data", "/stringData")):
+        if secret and (pointer.startswith(_OF_SECRETS) or pointer == "/metadata/annotations"):
             old, new = _redacted(old), _redacted(new)
         found.append(FieldChange(pointer, old, new))
         if len(found) >= MOST_FIELDS:

@@ -104,6 +104,13 @@ class Invalid(KubernetesError):
     hint = "The message names the field that is wrong."
 
 
+class ResponseUnreadable(KubernetesError):
+    """The answer is no JSON, or nested so deeply that it is not read."""
+
+    code = "kubernetes_answer_unreadable"
+    hint = "Whatever answers at the endpoint is no API server, or holds an object that Slipway does not read."
+
+
 class ResponseTooLarge(KubernetesError):
     """The answer has more bytes than are read."""
 

@@ -13,6 +13,7 @@ from app.core.fields import (
     Zone,
     is_label_value,
     label_key,
+    plain_key,
 )
 from app.kinds.kind import OwnedSpec
 
@@ -22,7 +23,7 @@ _RESERVED_PREFIXES = ("kubernetes.io", "k8s.io", "eks.amazonaws.com", "slipway.d
 
 def _labels(labels: dict[str, str]) -> dict[str, str]:
     for key, value in labels.items():
-        label_key(key)
+        plain_key(label_key(key))
         if any(key.rpartition("/")[0].endswith(reserved) for reserved in _RESERVED_PREFIXES):
             raise ValueError(f"{key!r}: labels under {', '.join(_RESERVED_PREFIXES)} are reserved")
         if not is_label_value(value):

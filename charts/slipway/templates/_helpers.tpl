@@ -45,6 +45,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- default (include "slipway.fullname" .) .Values.secrets.existingSecret -}}
 {{- end -}}
 
+{{/* "true" when nobody gives the first API key, so that the chart makes one. */}}
+{{- define "slipway.makesAdminKey" -}}
+{{- if not (or .Values.secrets.existingSecret .Values.secrets.adminKey) -}}true{{- end -}}
+{{- end -}}
+
+{{/* The Secret that has the first API key, under `admin-key`. */}}
+{{- define "slipway.adminSecretName" -}}
+{{- ternary (printf "%s-admin-key" (include "slipway.fullname" .)) (include "slipway.secretName" .) (eq (include "slipway.makesAdminKey" .) "true") -}}
+{{- end -}}
+
 {{/* What cannot work is refused before anything is installed, with what to do. */}}
 {{- define "slipway.check" -}}
 {{- $own := or .Values.database.url .Values.secrets.adminKey .Values.secrets.encryptionKey -}}
@@ -69,10 +79,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if or .Values.secrets.existingSecret .Values.secrets.encryptionKey }}
 - name: SLIPWAY_ENCRYPTION_KEY
   valueFrom: {secretKeyRef: {name: {{ include "slipway.secretName" . }}, key: encryption-key}}
-{{- end }}
-{{- if or .Values.secrets.existingSecret .Values.secrets.adminKey }}
-- name: SLIPWAY_ADMIN_KEY
-  valueFrom: {secretKeyRef: {name: {{ include "slipway.secretName" . }}, key: admin-key, optional: true}}
 {{- end }}
 {{- with .Values.aws.region }}
 - name: AWS_REGION
@@ -106,6 +112,7 @@ metadata:
     {{- end }}
 spec:
   serviceAccountName: {{ include "slipway.serviceAccountName" $root }}
+  automountServiceAccountToken: false  # also with an account of the operator's; IRSA and Pod Identity bring their own
   terminationGracePeriodSeconds: {{ $root.Values.terminationGracePeriodSeconds }}
   {{- with $root.Values.imagePullSecrets }}
   imagePullSecrets: {{- toYaml . | nindent 4 }}
@@ -115,6 +122,7 @@ spec:
     runAsUser: 10001
     runAsGroup: 10001
     fsGroup: 10001
+    fsGroupChangePolicy: OnRootMismatch  # else each start gives the group what Slipway keeps for itself
     seccompProfile: {type: RuntimeDefault}
   {{- if include "slipway.postgresql" $root }}
   initContainers:
@@ -122,12 +130,12 @@ spec:
     # they are replaced, pods of the version before go on working on it.
     - name: migrate
       args: [slipway, migrate]
-      {{- include "slipway.container" (dict "root" $root "resources" .resources) | nindent 6 }}
+      {{- include "slipway.container" (dict "root" $root "component" "migrate" "resources" .resources) | nindent 6 }}
   {{- end }}
   containers:
     - name: slipway
       args: {{- toYaml .arguments | nindent 8 }}
-      {{- include "slipway.container" (dict "root" $root "resources" .resources) | nindent 6 }}
+      {{- include "slipway.container" (dict "root" $root "component" .component "resources" .resources) | nindent 6 }}
       {{- if eq .component "api" }}
       ports:
         - {name: http, containerPort: 8080}
@@ -148,13 +156,13 @@ spec:
   volumes:
     - name: data
       {{- if include "slipway.postgresql" $root }}
-      emptyDir: {}
+      emptyDir: {sizeLimit: {{ $root.Values.storage.data | quote }}}
       {{- else }}
       persistentVolumeClaim:
         claimName: {{ default (include "slipway.fullname" $root) $root.Values.sqlite.existingClaim }}
       {{- end }}
     - name: tmp  # charts and helm's private homes
-      emptyDir: {}
+      emptyDir: {sizeLimit: {{ $root.Values.storage.tmp | quote }}}
   {{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" }}
   {{- with index $root.Values $key }}
   {{ $key }}: {{- toYaml . | nindent 4 }}
@@ -165,7 +173,12 @@ spec:
 {{- define "slipway.container" -}}
 image: {{ include "slipway.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-env: {{- include "slipway.env" .root | nindent 2 }}
+env:
+  {{- if eq .component "api" }}
+  - name: SLIPWAY_ADMIN_KEY
+    valueFrom: {secretKeyRef: {name: {{ include "slipway.adminSecretName" .root }}, key: admin-key}}
+  {{- end }}
+  {{- include "slipway.env" .root | nindent 2 }}
 {{- with .root.Values.extraEnvFrom }}
 envFrom: {{- toYaml . | nindent 2 }}
 {{- end }}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from ..errors import AwsError
+from .calendar import Calendar
 
-DEFAULT_VERSION = "1.34"
+_USUAL_DEFAULT = "1.34"
 
 # version: patch, released, end of standard support, end of extended support
 _VERSIONS = {
@@ -19,6 +20,12 @@ _VERSIONS = {
     "1.31": ("1.31.14", "2024-09-26", "2025-11-26", "2026-11-26"),
 }
 VERSIONS = tuple(_VERSIONS)
+_NEWEST = VERSIONS[0]
+
+# From the release of the default to the last day of the newest.
+CALENDAR = Calendar(
+    date(2026, 11, 15), date.fromisoformat(_VERSIONS[_USUAL_DEFAULT][1]), date.fromisoformat(_VERSIONS[_NEWEST][3])
+)
 
 # addon: (type, {version: Kubernetes versions it runs on}); the first version listed is the default of each.
 _EVERY = tuple(VERSIONS)
@@ -62,31 +69,48 @@ _SETTINGS = (
 
 
 def _epoch(day: str) -> float:
-    return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+    return datetime.combine(date.fromisoformat(day), time(), UTC).timestamp()
+
+
+def _status(version: str) -> str:
+    """On the calendar's day; the last day of extended support belongs to it. "" before the version's release."""
+    released, standard, extended = map(date.fromisoformat, _VERSIONS[version][1:])
+    day = CALENDAR.day
+    if day < released:
+        return ""
+    if day < standard:
+        return "STANDARD_SUPPORT"
+    return "EXTENDED_SUPPORT" if day <= extended else "UNSUPPORTED"
+
+
+def default_version() -> str:
+    """The version of a cluster that asks for none: the usual one, or the newest once its standard support is over."""
+    return _USUAL_DEFAULT if _status(_USUAL_DEFAULT) == "STANDARD_SUPPORT" else _NEWEST
+
+
+def is_offered(version: str) -> bool:
+    """Whether a cluster can be created in this version, or brought to it, on the calendar's day."""
+    return version in VERSIONS and _status(version) in ("STANDARD_SUPPORT", "EXTENDED_SUPPORT")
 
 
 def describe_versions() -> list[dict[str, Any]]:
-    """The ClusterVersionInformation of each version, newest first. The support status is today's."""
-    today = datetime.now(UTC).timestamp()
-    found = []
-    for version, (patch, released, standard, extended) in _VERSIONS.items():
-        state = "standard-support" if today < _epoch(standard) else "extended-support"
-        state = state if today < _epoch(extended) + 86400 else "unsupported"
-        found.append(
-            {
-                "clusterVersion": version,
-                "clusterType": "eks",
-                "defaultPlatformVersion": "eks.12",
-                "defaultVersion": version == DEFAULT_VERSION,
-                "releaseDate": _epoch(released),
-                "endOfStandardSupportDate": _epoch(standard),
-                "endOfExtendedSupportDate": _epoch(extended),
-                "status": state,
-                "versionStatus": state.upper().replace("-", "_"),
-                "kubernetesPatchVersion": patch,
-            }
-        )
-    return found
+    """The ClusterVersionInformation of each version that is out by the calendar's day, newest first."""
+    return [
+        {
+            "clusterVersion": version,
+            "clusterType": "eks",
+            "defaultPlatformVersion": "eks.12",
+            "defaultVersion": version == default_version(),
+            "releaseDate": _epoch(released),
+            "endOfStandardSupportDate": _epoch(standard),
+            "endOfExtendedSupportDate": _epoch(extended),
+            "status": status.lower().replace("_", "-"),
+            "versionStatus": status,
+            "kubernetesPatchVersion": patch,
+        }
+        for version, (patch, released, standard, extended) in _VERSIONS.items()
+        if (status := _status(version))
+    ]
 
 
 def release_version(version: str) -> str:

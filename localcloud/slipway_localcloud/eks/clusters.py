@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import base64
 import secrets
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch_logs, ec2, eks
 
 from ..errors import AwsError
+from ..kubernetes.certificates import Authority
 from ..kubernetes.planes import PLANES
 from . import catalog
 from .records import Record, arn, cluster, fargate_profiles, in_use, invalid, now, of_cluster, start_update
@@ -28,9 +24,9 @@ def create(body: dict[str, Any], creator: str | None) -> Record:
     name = body.get("name", "")
     if name in eks._clusters:
         raise in_use(f"Cluster already exists with name: {name}")
-    version = body.get("version") or catalog.DEFAULT_VERSION
-    if version not in catalog.VERSIONS:
-        raise invalid("unsupported Kubernetes version")
+    version = body.get("version") or catalog.default_version()
+    if not catalog.is_offered(version):
+        raise invalid(f"unsupported Kubernetes version {version}")
     check_cluster_role(body.get("roleArn", ""))
     network = body.get("resourcesVpcConfig") or {}
     vpc_id = check_subnets(network.get("subnetIds") or [])
@@ -75,7 +71,7 @@ def _record(name: str, version: str, body: dict[str, Any]) -> Record:
         "logging": _logging(body.get("logging")),
         "identity": {"oidc": {"issuer": f"https://oidc.eks.{region}.amazonaws.com/id/{unique}"}},
         "status": "CREATING",
-        "certificateAuthority": {"data": _certificate()},
+        "certificateAuthority": {"data": base64.b64encode(Authority().certificate).decode()},
         "platformVersion": "eks.12",
         "tags": dict(body.get("tags") or {}),
         "encryptionConfig": body.get("encryptionConfig") or [],
@@ -90,25 +86,6 @@ def _record(name: str, version: str, body: dict[str, Any]) -> Record:
         "_auth_token": secrets.token_urlsafe(32),
         "_docker_id": None,
     }
-
-
-def _certificate() -> str:
-    """A certificate authority of the cluster's own, base64 of PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
-    start = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + timedelta(days=3650))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return base64.b64encode(made.public_bytes(serialization.Encoding.PEM)).decode()
 
 
 def _logging(wanted: dict[str, Any] | None) -> dict[str, Any]:
@@ -216,8 +193,8 @@ def start_version_update(name: str, version: str) -> Record:
     """Checks and begins an upgrade; `finish_version_update` carries it out."""
     record = _ready(name)
     current = record["version"]
-    if version not in catalog.VERSIONS:
-        raise invalid("unsupported Kubernetes version")
+    if not catalog.is_offered(version):
+        raise invalid(f"unsupported Kubernetes version {version}")
     if catalog.minor(version) != catalog.minor(current) + 1:
         raise invalid(f"Unsupported Kubernetes minor version update from {current} to {version}")
     for group in of_cluster(eks._nodegroups, name):

@@ -132,7 +132,7 @@ def _check_version(version: str | None, cluster_version: str) -> None:
     if not version:
         return
     if version not in catalog.VERSIONS:
-        raise invalid("unsupported Kubernetes version")
+        raise invalid(f"unsupported Kubernetes version {version}")
     if catalog.minor(version) > catalog.minor(cluster_version):
         raise invalid(
             f"Nodegroup Kubernetes version {version} must be less than or equal to the cluster version "

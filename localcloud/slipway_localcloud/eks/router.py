@@ -262,11 +262,13 @@ def _insight(record: r.Record) -> Reply:
 
 @_route("GET", "/cluster-versions")
 def _describe_cluster_versions(call: Call) -> Reply:
-    wanted = call.many("clusterVersions")
+    wanted, state = call.many("clusterVersions"), call.one("versionStatus")
+    state = state or call.one("status").upper().replace("-", "_")
     found = [v for v in catalog.describe_versions() if not wanted or v["clusterVersion"] in wanted]
     if call.one("defaultOnly") == "true":
         found = [v for v in found if v["defaultVersion"]]
-    state = call.one("versionStatus") or call.one("status").upper().replace("-", "_")
+    if not wanted and not state and call.one("includeAll") != "true":
+        found = [v for v in found if v["versionStatus"] != "UNSUPPORTED"]
     return call.page("clusterVersions", [v for v in found if state in ("", v["versionStatus"])])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_YEARS = timedelta(days=3650)
+# At all times: the Kubernetes programs read the kernel's clock, while ours and Slipway's may be a moved one (tests).
+# The year 9999 stands for no end (RFC 5280, 4.1.2.5).
+FROM, UNTIL = datetime(2020, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _NO_USAGE = {
     "digital_signature": False, "content_commitment": False, "key_encipherment": False, "data_encipherment": False,
     "key_agreement": False, "key_cert_sign": False, "crl_sign": False, "encipher_only": False, "decipher_only": False,
@@ -54,16 +56,14 @@ class Authority:
         self.certificate = builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
     def _builder(self, subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        # A minute back: the clocks of a container and its host may differ a little.
-        start = datetime.now(UTC) - timedelta(minutes=1)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(start)
-            .not_valid_after(start + _YEARS)
+            .not_valid_before(FROM)
+            .not_valid_after(UNTIL)
         )
 
     def _issue(

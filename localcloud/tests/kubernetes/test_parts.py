@@ -130,6 +130,7 @@ def test_a_program_dies_with_its_parent(tmp_path: Path) -> None:
     gone([pid])
 
 
+@pytest.mark.calendar
 def test_certificates_pass_the_strictest_check(tmp_path: Path) -> None:
     """Both sides, as the API server and its administrator use them."""
     authority = Authority()

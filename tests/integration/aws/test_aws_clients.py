@@ -233,6 +233,7 @@ async def test_an_identity_is_asked_for_once(clients: AwsClients, localcloud: An
     assert localcloud.calls()["sts:GetCallerIdentity"] == 1
 
 
+@pytest.mark.calendar
 async def test_a_role_is_assumed_once_for_all_its_clients(
     clients: AwsClients, localcloud: Any, other: AwsAccount, name: str
 ) -> None:

@@ -1,10 +1,14 @@
 """EKS, EC2, load balancers and log groups, over HTTP."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
+from integration.conftest import LocalCloud
 
 from app.gateways.aws.clients import PROCESS, AwsClients
 from app.gateways.aws.ec2 import ZONES_WITHOUT_EKS, Ec2, cluster_tag
@@ -163,6 +167,7 @@ async def test_what_eks_does_not_have_is_none(eks: Eks, name: str) -> None:
     assert await eks.describe_update(name, "7d6e4f9a-0000-0000-0000-000000000000") is None
 
 
+@pytest.mark.calendar
 async def test_versions_come_newest_first_with_one_default(eks: Eks) -> None:
     versions = await eks.cluster_versions()
 
@@ -173,6 +178,21 @@ async def test_versions_come_newest_first_with_one_default(eks: Eks) -> None:
     assert versions[0].standard_support_ends is not None
 
 
+@pytest.mark.calendar
+async def test_a_token_is_a_request_that_sts_answers(eks: Eks, localcloud: LocalCloud) -> None:
+    """So does a cluster find out who its caller is; AWS refuses signatures that are older or younger than minutes."""
+    encoded = (await eks.token("demo")).removeprefix("k8s-aws-v1.")
+    url = urlsplit(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode())
+    headers = {"Host": url.netloc, "x-k8s-aws-id": "demo"}
+    async with httpx.AsyncClient(verify=False) as client:
+        answer = await client.get(f"{localcloud.endpoint}/?{url.query}", headers=headers)
+        other = await client.get(f"{localcloud.endpoint}/?{url.query}", headers=headers | {"x-k8s-aws-id": "other"})
+    assert answer.status_code == 200, answer.text
+    assert "user/developer" in answer.text
+    assert other.status_code == 403
+
+
+@pytest.mark.calendar
 async def test_addons_have_versions_for_a_cluster_version(eks: Eks) -> None:
     newest = (await eks.cluster_versions())[0].version
 
@@ -183,6 +203,7 @@ async def test_addons_have_versions_for_a_cluster_version(eks: Eks) -> None:
     assert await eks.addon_versions("no-such-addon", newest) == []
 
 
+@pytest.mark.calendar
 async def test_a_cluster_is_read(eks: Eks, clients: AwsClients, iam: Any, subnet: dict[str, Any], name: str) -> None:
     trust = {
         "Version": "2012-10-17",

@@ -66,6 +66,19 @@ def test_models_and_schema_do_not_differ(empty_url: str) -> None:
     assert "uq_operations_live_lock" in expected
 
 
+def test_keys_of_before_are_ended(empty_url: str) -> None:
+    migrate.upgrade(empty_url, "0005")
+    engine = sync_engine(empty_url)
+    with engine.begin() as connection:
+        for name in ("admin", "first", "mine"):
+            values = {"id": f"key_{name}", "project": DEFAULT_PROJECT, "name": name, "hash": name}
+            insert = "INSERT INTO api_keys (id, project_id, name, key_hash, created_at) VALUES "
+            connection.execute(sa.text(insert + "(:id, :project, :name, :hash, CURRENT_TIMESTAMP)"), values)
+    migrate.upgrade(empty_url)
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT name FROM api_keys")).scalars().all() == ["mine"]
+
+
 def test_two_migrators_at_once_make_one_schema(empty_url: str) -> None:
     errors: list[BaseException] = []
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from integration.engine.conftest import KIND, WAIT_SECONDS, Bench, Scripted, standstills
 from sqlalchemy import select
 
@@ -18,6 +19,7 @@ async def take_over(bench: Bench, operation_id: str) -> None:
     await bench.execute("UPDATE operations SET gen = gen + 1, lease_owner = 'another' WHERE id = :id", id=operation_id)
 
 
+@pytest.mark.calendar
 async def test_the_result_of_a_lost_lease_is_thrown_away(bench: Bench) -> None:
     async def act(context: Context) -> Outcome:
         await take_over(bench, context.operation.id)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from sqlalchemy import text
 from app import migrate
 from app.db.session import Database
 from app.engine.contract import Advance, Context, Done, Outcome
+from app.engine.lost import LOST_CLAIMS, SUSPECT_AFTER
 
 SCRIPT = Path(__file__).with_name("worker_process.py")
 CHECKOUT = Path(__file__).parents[3]
@@ -78,6 +80,9 @@ class Site:
 
         return int(await self.bench.until(holder, "a holder"))
 
+    async def settled_ids(self) -> list[str]:
+        return [operation_id for operation_id, _ in await self.settled()]
+
     async def settled(self) -> list[tuple[str, int]]:
         async with self.bench.database.read() as session:
             rows = await session.execute(text("SELECT operation_id, pid FROM settled"))
@@ -115,7 +120,43 @@ async def test_what_a_stopped_or_killed_process_held_is_done_once_by_another(sit
         # Of a process that was not stopped before its lease ran out.
         assert {event.data["code"] for event in events if event.type == "operation.waiting"} <= {"timed_out"}
         kinds = Counter(event.type for event in events if event.type != "operation.waiting")
-        assert kinds == {"operation.running": 1, "operation.succeeded": 1}
+        assert kinds == {"operation.running": 1, "operation.claim_lost": 1, "operation.succeeded": 1}
+        [lost] = [event for event in events if event.type == "operation.claim_lost"]
+        holder = stopped if operation_id == held else killed
+        assert f"-{holder.pid}-" in lost.message
+
+
+async def test_what_kills_each_process_is_given_up_and_what_stood_beside_it_succeeds(site: Site) -> None:
+    guilty = await site.bench.begin("poison")
+    beside = [await site.bench.begin("slow") for _ in range(20)]
+    deaths = 0
+
+    async def all_ended() -> bool:
+        rows = [await site.bench.get(each) for each in (guilty, *beside)]
+        return all(row.finished_at for row in rows)
+
+    workers = await site.workers(2)
+    deadline = time.monotonic() + 120.0
+    while not await all_ended():
+        assert time.monotonic() < deadline
+        for dead in [worker for worker in workers if worker.process.poll() is not None]:
+            assert dead.process.returncode == -signal.SIGKILL
+            deaths += 1
+            workers.remove(dead)
+            workers += await site.workers(1)
+        await asyncio.sleep(0.1)
+    assert deaths == LOST_CLAIMS
+    ended = await site.bench.get(guilty)
+    assert (ended.status, ended.dead_letter) == ("failed", True)
+    assert ended.error is not None
+    assert ended.error["code"] == "worker_lost"
+    told = [event.data for event in await site.bench.events(guilty) if event.type == "operation.claim_lost"]
+    assert [data["lost_claims"] for data in told] == [1, 2, 3, 4, 5]
+    rows = [await site.bench.get(each) for each in beside]
+    assert {row.status for row in rows} == {"succeeded"}
+    assert sorted(await site.settled_ids()) == sorted([guilty, *beside])
+    losses = [sum(event.type == "operation.claim_lost" for event in await site.bench.events(each)) for each in beside]
+    assert max(losses) == SUSPECT_AFTER  # they did stand beside it, and later no more
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -143,6 +184,7 @@ async def test_two_replicas_do_each_of_200_operations_once_though_one_is_told_to
     # What is held may outlast its lease before it is given back; nothing else is tried again, and for no other reason.
     assert {(operation_id, data["code"]) for operation_id, data in waited} <= {(held, "timed_out")}
     counts.pop("operation.waiting", None)
+    counts.pop("operation.claim_lost", None)  # of a process that the machine stopped for longer than its lease
     assert counts == {"operation.running": 200, "operation.succeeded": 200}
 
 

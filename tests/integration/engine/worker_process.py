@@ -1,7 +1,8 @@
 """A process that runs an engine until SIGTERM: `python worker_process.py`, set up by SLIPWAY_* variables.
 
-Its operations succeed at once, but for one named `hold`: the process that has it first never ends it. What is settled
-goes into the table `settled`, with the process that did it, in the transaction that ends the operation.
+Its operations succeed at once, but for those named `hold`, which the process that has it first never ends, `slow`,
+which takes a moment, and `poison`, which kills every process that works on it. What is settled goes into the table
+`settled`, with the process that did it, in the transaction that ends the operation.
 """
 
 import asyncio
@@ -26,9 +27,14 @@ class Thing(Reconciler):
     phases: ClassVar[tuple[str, ...]] = ("begin", "second")
 
     async def reconcile(self, context: Context) -> Outcome:
+        name = context.operation.resource_name
+        if name == "poison":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if name == "slow":
+            await asyncio.sleep(0.3)
         if context.phase == "begin":
             return Advance("second")
-        if context.operation.resource_name == "hold" and context.data.get("held", os.getpid()) == os.getpid():
+        if name == "hold" and context.data.get("held", os.getpid()) == os.getpid():
             await context.intend(held=os.getpid())
             await asyncio.sleep(60)
         return Done()

@@ -19,7 +19,7 @@ from app.db.session import Database
 from app.engine.models import Operation, OperationEvent
 from app.main import create_app
 
-KEY = "test-admin-key"
+KEY = "test-admin-key-0123456789-abcdefghij"
 LOGIN = {"Authorization": f"Bearer {KEY}"}
 STREAM = {**LOGIN, "Accept": "text/event-stream"}
 SECONDS = 120.0
@@ -82,7 +82,11 @@ class Messages:
 
 @contextlib.asynccontextmanager
 async def serving(url: str, **settings: Any) -> AsyncIterator[Server]:
-    usual: dict[str, Any] = {"admin_key": KEY, "encryption_key": "k" * 32, "tick_seconds": 0.05}
+    usual: dict[str, Any] = {
+        "admin_key": KEY,
+        "encryption_key": "an-encryption-key-of-32-characters-or-more",
+        "tick_seconds": 0.05,
+    }
     app = create_app(Settings(database_url=url, **(usual | settings)), with_worker=False)
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_config=None, timeout_graceful_shutdown=5))
     task = asyncio.create_task(server.serve())

@@ -22,7 +22,7 @@ from app.http.pagination import Page, PageQuery, TagQuery, page_of
 from app.http.route import StrictRoute
 from app.main import create_app
 
-KEY = "test-admin-key"
+KEY = "test-admin-key-0123456789-abcdefghij"
 GENERATION = 3
 
 

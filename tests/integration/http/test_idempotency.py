@@ -121,6 +121,7 @@ async def age(database: Database, seconds: int) -> None:
         await session.execute(text(f"UPDATE idempotency_keys SET created_at = {then}"))
 
 
+@pytest.mark.calendar
 async def test_the_key_of_a_crashed_process_lapses(database: Database) -> None:
     crashed, second, third = wanted(), wanted(), wanted()
     async with database.write() as session:
@@ -142,6 +143,7 @@ async def test_the_key_of_a_crashed_process_lapses(database: Database) -> None:
     assert stored == idempotency.Answer(202, {"Location": "/x"}, '{"b":1,"a":2}')
 
 
+@pytest.mark.calendar
 async def test_keys_are_kept_for_a_day(database: Database) -> None:
     async with database.write() as session:
         await idempotency.reserve(session, wanted())

@@ -3,9 +3,11 @@
 import json
 import logging
 import os
-import re
+import pty
+import select
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ from app.cli import cli
 from app.demo.processes import free_port
 
 WAIT_SECONDS = 120.0
+KEY = "a-key-of-the-processes-0123456789-xyz"
 AWS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -100,23 +103,101 @@ def end(process: subprocess.Popen[str]) -> str:
     return errors
 
 
+@pytest.mark.calendar
 def test_serve_on_sqlite_from_nothing(start: Start, tmp_path: Path) -> None:
     url, port = f"sqlite:///{tmp_path / 'new' / 'slipway.db'}", free_port()
     process = start(url, "serve", "--port", str(port))
     wait_until_ready(process, port)
     _upload_without_an_end(port)
+    files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "new").iterdir()}
+    assert {"slipway.db", "slipway.db-wal", "slipway.db-shm", "slipway.key", "slipway-admin.key"} == set(files)
+    assert set(files.values()) == {0o600}
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
     first = end(process)
-    key = re.search(r"^    (slw_\S+)$", first, re.MULTILINE)
-    assert key is not None
-    assert first.count(key[1]) == 1  # shown once, and not logged
+    path = tmp_path / "new" / "slipway-admin.key"
+    key = path.read_text().strip()
+    assert key not in first  # stderr is no terminal, so it is a log
+    said = [json.loads(line)["message"] for line in first.splitlines()]
+    assert [line for line in said if str(path) in line] == [
+        f"SLIPWAY_ADMIN_KEY is not set: the first API key was made, it is in {path}"
+    ]
 
     port = free_port()
     process = start(url, "serve", "--port", str(port), "--no-worker")
     wait_until_ready(process, port)
-    headers = {"Authorization": f"Bearer {key[1]}"}
-    answer = httpx.get(f"http://127.0.0.1:{port}/operations", headers=headers, timeout=WAIT_SECONDS)
-    assert answer.json() == {"items": [], "next_page_token": None}
-    assert "slw_" not in end(process)
+    assert _asks(port, key) == 200
+    assert str(path) not in end(process)
+
+    port = free_port()
+    set_file = tmp_path / "admin-key"
+    set_file.write_text(f"{KEY}\n")
+    process = start(url, "serve", "--port", str(port), "--no-worker", SLIPWAY_ADMIN_KEY_FILE=str(set_file))
+    wait_until_ready(process, port)
+    assert (_asks(port, KEY), _asks(port, key)) == (200, 401)
+    assert not path.exists()
+    said = end(process)
+    assert f"{path} is removed" in said
+    assert key not in said
+    assert KEY not in said
+
+
+def _asks(port: int, key: str) -> int:
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.get(f"http://127.0.0.1:{port}/operations", headers=headers, timeout=WAIT_SECONDS).status_code
+
+
+ALONE = ["unshare", "--pid", "--fork", "--kill-child"]
+"""Makes what it starts the first process of a container, as far as that can tell."""
+
+
+@pytest.mark.parametrize("runner", [[], ALONE], ids=["by hand", "as a container"])
+def test_a_key_that_is_made_is_shown_at_a_terminal(runner: list[str], tmp_path: Path) -> None:
+    if runner and subprocess.run([*runner, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this user may make no process namespaces")
+    port, (terminal, its_end) = free_port(), pty.openpty()
+    url = f"sqlite:///{tmp_path / 'slipway.db'}"
+    command = [*runner, sys.executable, "-m", "app", "serve", "--port", str(port), "--no-worker"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=its_end, env=environment(url))
+    os.close(its_end)
+    shown, deadline = b"", time.monotonic() + WAIT_SECONDS
+    try:
+        while b"Application startup complete" not in shown:
+            assert select.select([terminal], [], [], deadline - time.monotonic())[0], shown
+            shown += os.read(terminal, 65536)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    key = (tmp_path / "slipway-admin.key").read_text().strip()
+    lines = shown.decode().splitlines()
+    assert [line for line in lines if key in line] == ([] if runner else [f"    {key}"])
+
+
+@pytest.mark.parametrize("key", ["", "hunter2", "k" * 32, "a-key-with-ümlauts-hunter2-0123456789"])
+def test_an_admin_key_that_is_none_is_refused_in_a_sentence(
+    slipway: Callable[..., Result], tmp_path: Path, key: str
+) -> None:
+    result = slipway(f"sqlite:///{tmp_path / 'slipway.db'}", "serve", "--port", "0", SLIPWAY_ADMIN_KEY=key)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert result.stderr.startswith("SLIPWAY_ADMIN_KEY ")
+    assert "hunter2" not in result.stderr
+
+
+def test_files_that_others_could_read_are_taken_from_them(start: Start, sqlite_url: str, tmp_path: Path) -> None:
+    for name in ("slipway.db", "slipway.key"):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(0o664)
+    (tmp_path / "slipway.key").write_text(f"{KEY}\n")
+    tmp_path.chmod(0o755)
+    port = free_port()
+    process = start(sqlite_url, "serve", "--port", str(port), "--no-worker", SLIPWAY_ADMIN_KEY=KEY)
+    wait_until_ready(process, port)
+    files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert set(files.values()) == {0o600}, files
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755  # a folder that was there may be meant for others, too
+    said = end(process)
+    for name in ("slipway.db", "slipway.key"):
+        assert said.count(f"{tmp_path / name} holds ") == 1
 
 
 def _upload_without_an_end(port: int) -> None:
@@ -130,10 +211,10 @@ def _upload_without_an_end(port: int) -> None:
 
 def test_chunked_bodies_over_the_limit(start: Start, sqlite_url: str) -> None:
     port = free_port()
-    process = start(sqlite_url, "serve", "--port", str(port), "--no-worker", SLIPWAY_ADMIN_KEY="k" * 20)
+    process = start(sqlite_url, "serve", "--port", str(port), "--no-worker", SLIPWAY_ADMIN_KEY=KEY)
     wait_until_ready(process, port)
     with socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS) as connection:
-        head = f"POST /operations/x/cancel HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {'k' * 20}\r\n"
+        head = f"POST /operations/x/cancel HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
         connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
         chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
         sent = 0
@@ -152,7 +233,7 @@ def test_chunked_bodies_over_the_limit(start: Start, sqlite_url: str) -> None:
 
 def test_logs_of_a_server_are_json(start: Start, sqlite_url: str) -> None:
     port = free_port()
-    process = start(sqlite_url, "serve", "--port", str(port), SLIPWAY_ADMIN_KEY="k" * 20)
+    process = start(sqlite_url, "serve", "--port", str(port), SLIPWAY_ADMIN_KEY=KEY)
     wait_until_ready(process, port)
     url = f"http://127.0.0.1:{port}/operations?secret=hunter2"
     httpx.get(url, headers={"X-Request-ID": "abc"}, timeout=WAIT_SECONDS)
@@ -161,7 +242,7 @@ def test_logs_of_a_server_are_json(start: Start, sqlite_url: str) -> None:
     line = next(line for line in lines if line["logger"] == "slipway.access")
     assert (line["path"], line["status"], line["request_id"]) == ("/operations", 401, "abc")
     assert "hunter2" not in errors
-    assert "k" * 20 not in errors
+    assert KEY not in errors
 
 
 def test_postgresql_is_migrated_by_hand(start: Start, slipway: Callable[..., Result], empty_postgres_url: str) -> None:
@@ -174,16 +255,19 @@ def test_postgresql_is_migrated_by_hand(start: Start, slipway: Callable[..., Res
         done = slipway(empty_postgres_url, "migrate")
         assert (done.exit_code, done.stdout) == (0, "")
     keyless = slipway(empty_postgres_url, "serve", "--port", str(free_port()))
+    assert (keyless.exit_code, keyless.stderr.split(" ")[0]) == (1, "SLIPWAY_ADMIN_KEY")
+    keyless = slipway(empty_postgres_url, "serve", "--port", str(free_port()), SLIPWAY_ADMIN_KEY=KEY)
     assert (keyless.exit_code, keyless.stderr.split(" ")[0]) == (1, "SLIPWAY_ENCRYPTION_KEY")
     short = slipway(empty_postgres_url, "worker", SLIPWAY_ENCRYPTION_KEY="hunter2")
     assert short.exit_code == 1
     assert "hunter2" not in short.stderr
     port = free_port()
-    process = start(empty_postgres_url, "serve", "--port", str(port), SLIPWAY_ENCRYPTION_KEY="k" * 32)
+    process = start(empty_postgres_url, "serve", "--port", str(port), SLIPWAY_ENCRYPTION_KEY=KEY, SLIPWAY_ADMIN_KEY=KEY)
     wait_until_ready(process, port)
+    assert _asks(port, KEY) == 200
     end(process)
     with psycopg.connect(empty_postgres_url) as connection:
-        assert connection.execute("SELECT count(*) FROM api_keys").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM api_keys").fetchone() == (0,)
 
 
 def test_a_worker_ends_on_sigterm(start: Start, sqlite_url: str) -> None:
@@ -205,7 +289,7 @@ def test_a_worker_ends_on_sigterm(start: Start, sqlite_url: str) -> None:
 def test_a_database_that_cannot_be_used_is_told_in_a_sentence(
     slipway: Callable[..., Result], url: str, said: str
 ) -> None:
-    for command in (["serve"], ["migrate"]):
+    for command in (["serve"], ["migrate"], ["keys", "status"]):
         result = slipway(url, *command)
         assert result.exit_code == 1
         assert said in result.stderr
@@ -221,8 +305,15 @@ def test_wrong_settings_are_told_in_a_sentence(
     assert name in result.stderr
 
 
+def test_the_local_cloud_takes_no_day_that_it_does_not_know(start: Start, sqlite_url: str) -> None:
+    process = start(sqlite_url, "localcloud", "up", "--port", "0", "--day", "2031-01-01")
+    _, errors = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == 2
+    assert "2031-01-01 is not from 2025-10-02 to 2028-03-27" in errors
+
+
 def test_help_lists_the_commands(slipway: Callable[..., Result], sqlite_url: str) -> None:
     result = slipway(sqlite_url, "--help")
     assert result.exit_code == 0
-    for command in ("serve", "worker", "migrate", "openapi", "localcloud", "demo"):
+    for command in ("serve", "worker", "migrate", "openapi", "localcloud", "demo", "keys"):
         assert command in result.stdout

@@ -1,16 +1,10 @@
-"""Pages, entity tags, and who may call."""
+"""Pages and entity tags."""
 
 import re
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from sqlalchemy import text
-
-from app.access.service import Access, hash_of
-from app.core.errors import UnauthenticatedError
-from app.db.base import DEFAULT_PROJECT
-from app.db.session import Database
 
 
 async def test_all_pages_hold_everything_once(client: httpx.AsyncClient) -> None:
@@ -84,24 +78,3 @@ async def test_if_match(client: httpx.AsyncClient, header: str, status: int) -> 
     if status == 412:
         assert answer.json()["code"] == "precondition_failed"
         assert answer.json()["etag"] == '"3"'
-
-
-async def test_the_first_key_is_made_once_and_kept_as_a_hash(database: Database) -> None:
-    access = Access(database)
-    made = await access.bootstrap(None)
-    assert made is not None
-    assert await access.bootstrap(None) is None
-    caller = await access.authenticate(made, "req-1")
-    assert (caller.project_id, caller.request_id) == (DEFAULT_PROJECT, "req-1")
-    async with database.read() as session:
-        rows = (await session.execute(text("SELECT key_hash FROM api_keys"))).scalars().all()
-    assert rows == [hash_of(made)]
-
-
-async def test_another_admin_key_takes_the_place_of_the_old_one(database: Database) -> None:
-    access = Access(database)
-    for key in ("old", "old", "new"):
-        assert await access.bootstrap(key) is None
-    assert (await access.authenticate("new")).project_id == DEFAULT_PROJECT
-    with pytest.raises(UnauthenticatedError):
-        await access.authenticate("old")

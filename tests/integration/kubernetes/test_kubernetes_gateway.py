@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from app.core.secrets import REDACTED
 from app.gateways.kubernetes import errors
 from app.gateways.kubernetes.access import access_of
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.connection import Connection
 from app.gateways.kubernetes.diagnosis import Diagnosis, diagnose
-from app.gateways.kubernetes.diff import REDACTED, FieldChange, diff
+from app.gateways.kubernetes.diff import FieldChange, diff
 from app.gateways.kubernetes.namespaces import apply_namespace, namespace_phase
 from app.gateways.kubernetes.objects import Ref
 from app.gateways.kubernetes.resources import Resource, not_ready, read_resources

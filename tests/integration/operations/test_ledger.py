@@ -176,6 +176,7 @@ async def test_a_retry_while_the_resource_is_changed_is_refused(bench: Bench, th
         await retry(bench, bad)
 
 
+@pytest.mark.calendar
 async def test_old_operations_go_with_their_children_and_live_ones_stay(bench: Bench) -> None:
     registry = {KIND: Scripted(act), GROUP_KIND: GroupReconciler(bench.database)}
     old_parent, young_parent = [await bench.begin(kind=GROUP_KIND, lock=False) for _ in range(2)]

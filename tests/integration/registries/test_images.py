@@ -33,6 +33,7 @@ def chart(folder: Path, name: str, version: str) -> Path:
     return path
 
 
+@pytest.mark.calendar
 async def test_helm_logs_in_and_pushes_with_the_credentials(slipway: Slipway, tmp_path: Path) -> None:
     registry = await made(slipway, f"team/{slipway.name}")
     path = f"/registries/{registry['id']}"
@@ -163,6 +164,7 @@ async def test_images_are_deleted_in_batches_with_the_result_of_each(slipway: Sl
         assert (problem["status"], pointers(problem)) == (422, [pointer])
 
 
+@pytest.mark.calendar
 async def test_scans(slipway: Slipway, pusher: Pusher) -> None:
     path = f"/registries/{slipway.name}/images"
     digest = pusher.image("1.0-vulnerable")  # the word that the local cloud's scans go by
@@ -194,6 +196,7 @@ async def test_scans(slipway: Slipway, pusher: Pusher) -> None:
     await slipway.until(f"{path}/{unscanned}/scan", lambda found: found["status"] == "COMPLETE")
 
 
+@pytest.mark.calendar
 async def test_what_a_lifecycle_policy_would_expire(slipway: Slipway, pusher: Pusher) -> None:
     path = f"/registries/{slipway.name}/lifecycle-preview"
     now = datetime.now(UTC)

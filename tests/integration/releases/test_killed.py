@@ -160,7 +160,11 @@ def start(
         url = str(request.getfixturevalue("postgres_with_cluster"))
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SLIPWAY_"))}
     environment = inherited | localcloud.env
-    environment |= {"SLIPWAY_DATABASE_URL": url, "SLIPWAY_ADMIN_KEY": KEY, "SLIPWAY_ENCRYPTION_KEY": "k" * 40}
+    environment |= {
+        "SLIPWAY_DATABASE_URL": url,
+        "SLIPWAY_ADMIN_KEY": KEY,
+        "SLIPWAY_ENCRYPTION_KEY": "an-encryption-key-of-32-characters-or-more",
+    }
     environment |= {"SLIPWAY_LEASE_SECONDS": "8", "SLIPWAY_TICK_SECONDS": "0.1"}
     started: list[Service] = []
 

@@ -20,7 +20,7 @@ from app.db.base import DEFAULT_ACCOUNT, DEFAULT_PROJECT
 from app.main import create_app
 from app.operations.service import GROUP_KIND, Plan, Target
 
-KEY = "test-admin-key"
+KEY = "test-admin-key-0123456789-abcdefghij"
 WAIT_SECONDS = 120.0
 CALLER = Caller(DEFAULT_PROJECT, "key_test")
 

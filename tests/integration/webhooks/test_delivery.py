@@ -17,7 +17,7 @@ from integration.webhooks.conftest import (
 )
 from sqlalchemy import text
 
-from app.webhooks import deliverer, queue
+from app.webhooks import deliverer, queue, schedule
 from app.webhooks.models import WebhookDelivery
 
 Receivers = Callable[..., Awaitable[Receiver]]
@@ -261,12 +261,38 @@ async def test_what_a_dead_process_had_taken_is_delivered_by_another(database_ur
             assert await queue.claim(session, limit=10, room={}, usual_room=1, lease_seconds=60) == []
             await session.execute(text("UPDATE webhook_deliveries SET lease_expires_at = created_at"))  # it runs out
     async with serving(database_url) as service:
+        lost = await service.delivery(webhook["id"], lambda found: found["attempts"])
+        assert lost["status"] == "pending"
+        assert "died" in lost["attempts"][0]["error"]
+        assert (await service.get(f"/webhooks/{webhook['id']}"))[
+            "failing_since"
+        ] is None  # it is not the endpoint's fault
+        await make_due(service)
         await service.delivery(webhook["id"], lambda found: found["status"] == "succeeded")
         late = queue.Attempt(taken[0], datetime.now(UTC), 500, 1, "too late", None, retry_in=1.0)
         async with service.database.write() as session:
             assert await queue.write(session, [late]) == []
         found = await service.deliveries(webhook["id"])
-        assert (found[0]["status"], len(found[0]["attempts"])) == ("succeeded", 1)
+        assert (found[0]["status"], len(found[0]["attempts"])) == ("succeeded", 2)
+
+
+async def test_a_delivery_that_kills_each_process_is_given_up(idle: Service, receiver: Receiver) -> None:
+    webhook = await idle.webhook(receiver.url)
+    await idle.post(f"/webhooks/{webhook['id']}/ping")
+    tries = 0
+    while (found := (await idle.deliveries(webhook["id"]))[0])["status"] == "pending":
+        tries += 1
+        assert tries <= len(schedule.SCHEDULE) + 1
+        await make_due(idle)
+        async with idle.database.write() as session:
+            assert await queue.write_lost(session, waits=schedule.SCHEDULE) == 0
+            [taken] = await queue.claim(session, limit=10, room={}, usual_room=1, lease_seconds=60)
+            assert await queue.write_lost(session, waits=schedule.SCHEDULE) == 0  # its process may live
+            await session.execute(text("UPDATE webhook_deliveries SET lease_expires_at = created_at"))
+            assert await queue.write_lost(session, waits=schedule.SCHEDULE, skip=[taken.id]) == 0
+            assert await queue.write_lost(session, waits=schedule.SCHEDULE) == 1
+    assert (found["status"], len(found["attempts"])) == ("failed", len(schedule.SCHEDULE) + 1)
+    assert receiver.received == []
 
 
 async def test_an_ending_worker_gives_back_what_it_could_not_send(database_url: str, receivers: Receivers) -> None:
@@ -282,6 +308,7 @@ async def test_an_ending_worker_gives_back_what_it_could_not_send(database_url: 
         await service.delivery(webhook["id"], lambda found: found["status"] == "succeeded")
 
 
+@pytest.mark.calendar
 async def test_old_events_go_with_their_deliveries(idle: Service, receiver: Receiver) -> None:
     webhook = await idle.webhook(receiver.url)
     for _ in range(2):

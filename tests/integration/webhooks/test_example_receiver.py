@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 from integration.webhooks.conftest import serving
 
 SECRET = "whsec_" + base64.b64encode(b"x" * 32).decode()
 RECEIVER = Path(__file__).parents[3] / "examples" / "webhook_receiver.py"
 
 
+@pytest.mark.calendar
 async def test_the_example_verifies_what_comes(sqlite_url: str) -> None:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(

@@ -123,6 +123,7 @@ async def test_a_drip_is_no_answer(receivers: Callable[..., Awaitable[Receiver]]
     assert answer.error == "no whole answer within 0.2 s"
 
 
+@pytest.mark.calendar
 @pytest.mark.parametrize(
     ("certified", "called", "taken"),
     [

@@ -100,6 +100,7 @@ async def test_secrets_are_not_kept_in_the_clear(idle: Service) -> None:
         assert all(secret not in rows for rows in kept)
 
 
+@pytest.mark.calendar
 async def test_rotation_without_a_gap(service: Service, receiver: Receiver) -> None:
     made = await service.webhook(receiver.url)
     path = f"/webhooks/{made['id']}"

@@ -1,15 +1,18 @@
 """The chart that Slipway ships as: what helm makes of it, and what it refuses."""
 
+import base64
 from typing import Any
 
 import pytest
 from unit.charts import rendering
 from unit.charts.rendering import ROOT, Document, documents_of, helm, pod_of, template
 
+from app.access import admin_keys
 from app.core.settings import Settings
 
 CHART = ROOT / "charts" / "slipway"
 POSTGRESQL = ("database.url=postgresql://u:p@db/slipway", "secrets.encryptionKey=a-key")
+ADMIN_KEY = "an-admin-key-of-these-tests-0123456789"
 
 
 def render(*sets: str) -> list[Document]:
@@ -37,7 +40,10 @@ def test_by_default_it_is_one_replica_with_sqlite_on_a_volume_that_stays() -> No
     assert deployment["spec"]["replicas"] == 1
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}
     container = pod_of(deployment)["containers"][0]
-    assert env_of(container) == {"SLIPWAY_DATABASE_URL": "sqlite:////data/slipway.db"}
+    assert env_of(container) == {
+        "SLIPWAY_DATABASE_URL": "sqlite:////data/slipway.db",
+        "SLIPWAY_ADMIN_KEY": {"secretKeyRef": {"name": "slipway-admin-key", "key": "admin-key"}},
+    }
     assert "--no-worker" not in container["args"]
     claim = one(documents, "PersistentVolumeClaim")
     assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
@@ -45,15 +51,16 @@ def test_by_default_it_is_one_replica_with_sqlite_on_a_volume_that_stays() -> No
 
 
 def test_on_postgresql_it_is_several_that_migrate_first_and_are_replaced_one_by_one() -> None:
-    documents = render(*POSTGRESQL, "secrets.adminKey=first")
+    documents = render(*POSTGRESQL, f"secrets.adminKey={ADMIN_KEY}")
 
     deployment = one(documents, "Deployment")
     assert deployment["spec"]["replicas"] == 2
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     pod = pod_of(deployment)
     assert [each["args"] for each in pod["initContainers"]] == [["slipway", "migrate"]]
-    expected = {"SLIPWAY_DATABASE_URL", "SLIPWAY_ENCRYPTION_KEY", "SLIPWAY_ADMIN_KEY"}
-    assert set(env_of(pod["containers"][0])) == set(env_of(pod["initContainers"][0])) == expected
+    expected = {"SLIPWAY_DATABASE_URL", "SLIPWAY_ENCRYPTION_KEY"}
+    assert set(env_of(pod["initContainers"][0])) == expected
+    assert set(env_of(pod["containers"][0])) == {*expected, "SLIPWAY_ADMIN_KEY"}
     assert set(one(documents, "Secret")["stringData"]) == {"database-url", "encryption-key", "admin-key"}
     assert "PersistentVolumeClaim" not in {each["kind"] for each in documents}
     one(documents, "PodDisruptionBudget")
@@ -67,6 +74,7 @@ def test_workers_of_their_own_take_the_work_from_the_api() -> None:
     )
     assert "--no-worker" in api["args"]
     assert worker["args"] == ["slipway", "worker"]
+    assert ("SLIPWAY_ADMIN_KEY" in env_of(api), "SLIPWAY_ADMIN_KEY" in env_of(worker)) == (True, False)
     assert "readinessProbe" not in worker
     selector = one(documents, "Service")["spec"]["selector"]
     labels = one(documents, "Deployment", "slipway-worker")["spec"]["template"]["metadata"]["labels"]
@@ -81,6 +89,37 @@ def test_a_secret_of_the_operator_is_used_and_none_is_made() -> None:
     assert {entry["secretKeyRef"]["name"] for entry in found.values()} == {"mine"}
 
 
+def test_the_first_key_is_made_with_the_release() -> None:
+    one_time, another = (one(render(*POSTGRESQL), "Secret", "slipway-admin-key")["data"]["admin-key"] for _ in range(2))
+
+    assert one_time != another
+    key = base64.b64decode(one_time).decode()
+    assert admin_keys.of_settings(Settings(admin_key=key)) == [key]
+    for given in (("secrets.existingSecret=mine",), (f"secrets.adminKey={ADMIN_KEY}",)):
+        names = {each["metadata"]["name"] for each in render(*given) if each["kind"] == "Secret"}
+        assert "slipway-admin-key" not in names
+
+
+@pytest.mark.parametrize(
+    ("sets", "secret"),
+    [
+        ((), "slipway-admin-key"),
+        (("secrets.existingSecret=mine",), "mine"),
+        ((f"secrets.adminKey={ADMIN_KEY}",), "slipway"),
+    ],
+)
+def test_the_notes_say_where_the_key_is_and_never_the_log(sets: tuple[str, ...], secret: str) -> None:
+    done = helm(
+        "install", "slipway", str(CHART), "--dry-run=client", *(part for each in sets for part in ("--set", each))
+    )
+
+    assert done.returncode == 0, done.stderr
+    notes = done.stdout.partition("NOTES:")[2]
+    assert f"get secret {secret} -o jsonpath='{{.data.admin-key}}'" in notes
+    assert " logs " not in notes
+    assert ADMIN_KEY not in notes
+
+
 def test_every_pod_runs_without_rights() -> None:
     documents = render(*POSTGRESQL, "worker.replicas=1")
 
@@ -89,6 +128,9 @@ def test_every_pod_runs_without_rights() -> None:
     assert len(pods) == 3
     for pod in pods:
         assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        assert all("sizeLimit" in volume["emptyDir"] for volume in pod.get("volumes", ()))
         for container in [*pod["containers"], *pod.get("initContainers", [])]:
             context = container["securityContext"]
             assert context["readOnlyRootFilesystem"] is True
@@ -96,7 +138,29 @@ def test_every_pod_runs_without_rights() -> None:
     assert one(documents, "ServiceAccount")["automountServiceAccountToken"] is False
 
 
-@pytest.mark.parametrize("name", ["log_level", "max_running_per_region"])
+def test_an_account_of_the_operators_mounts_no_token_either() -> None:
+    documents = render("serviceAccount.create=false", "serviceAccount.name=theirs")
+
+    pod = pod_of(one(documents, "Deployment"))
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("theirs", False)
+    limits = pod["containers"][0]["resources"]["limits"]
+    assert set(limits) == {"memory", "ephemeral-storage"}
+
+
+def test_egress_is_closed_but_for_what_slipway_asks() -> None:
+    extra = "networkPolicy.egress.extra[0].ports[0].port=8443"
+    both = ("networkPolicy.enabled=true", "networkPolicy.egress.enabled=true")
+    spec = one(render(*POSTGRESQL, *both, extra), "NetworkPolicy")["spec"]
+
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    open_to_all = [port["port"] for rule in spec["egress"] if "to" not in rule for port in rule["ports"]]
+    assert open_to_all == [53, 53, 443, 5432, 8443]
+    sqlite = one(render(*both), "NetworkPolicy")["spec"]
+    assert 5432 not in [port["port"] for rule in sqlite["egress"] for port in rule["ports"]]
+    assert "egress" not in one(render(both[0]), "NetworkPolicy")["spec"]
+
+
+@pytest.mark.parametrize("name", ["log_level", "max_running_per_region", "http_max_connections"])
 def test_settings_are_slipways_own(name: str) -> None:
     documents = render(f"settings.{name}=7")
 
@@ -130,8 +194,9 @@ def test_all_that_can_be_switched_on_renders() -> None:
     [
         (POSTGRESQL[:1], "needs secrets.encryptionKey"),
         (("worker.replicas=1",), "needs PostgreSQL"),
-        (("secrets.existingSecret=mine", "secrets.adminKey=x"), "leave database.url"),
+        (("secrets.existingSecret=mine", f"secrets.adminKey={ADMIN_KEY}"), "leave database.url"),
         (("settings.admin_key=x",), "admin_key"),
+        (("secrets.adminKey=short",), "/secrets/adminKey"),
         (("api.replicas=0",), "/api/replicas"),
         (("database.url=mysql://x", "secrets.encryptionKey=k"), "/database/url"),
         (("replicas=2",), "'replicas' not allowed"),

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core import documents
+from app.core import yaml_builder
 from app.core.documents import MAX_DEPTH, MAX_YAML_NODES, parse_json, parse_yaml
 from app.core.errors import MalformedError
 
@@ -20,7 +20,7 @@ BOTH = pytest.mark.parametrize("parse", [parse_json, parse_yaml])
 def yaml_parser(request, monkeypatch):
     """Everything holds with either parser; an environment without libyaml has only Python's."""
     if request.param == "python":
-        monkeypatch.setattr(documents, "_YAML_PARSER", yaml.SafeLoader)
+        monkeypatch.setattr(yaml_builder, "_PARSER", yaml.SafeLoader)
     elif not hasattr(yaml, "CSafeLoader"):
         pytest.skip("PyYAML was built without libyaml")
 

@@ -17,7 +17,7 @@ from unit.helm.conftest import Source, chart_of, serving
 
 from app.core.outbound import AddressNotAllowedError, Rules
 from app.gateways import network
-from app.gateways.helm import confine, errors
+from app.gateways.helm import confine, confinement, errors
 from app.gateways.helm import gate as gates
 from app.gateways.helm.chart import ChartLimits, ChartSource, Credential, OciChart, RepositoryChart
 from app.gateways.helm.client import Helm, trusted_hosts
@@ -127,6 +127,7 @@ async def test_plain_http_where_it_is_not_allowed(
         await fetched(helm, RepositoryChart(f"https://{ECR}:{secure.port}/charts", "demo"))
 
 
+@pytest.mark.calendar
 async def test_tls_goes_through(helm: Helm, secure: Source, resolving: dict[str, list[str]]) -> None:
     secure.publish(("demo", "0.1.0", chart_of()))
     secure.push("demo", "0.1.0", chart_of())
@@ -199,7 +200,7 @@ async def test_a_confined_program_still_dies_with_its_parent() -> None:
     )
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         ports = [str(server.getsockname()[1]) for server in (one, other)]
-        chain = [sys.executable, "-I", "-S", confine.__file__, ports[0], sys.executable, "-c", script, *ports]
+        chain = [*confinement.chain("preferred", {int(ports[0])}), sys.executable, "-c", script, *ports]
         finished = await run(chain, environment={}, folder=Path("/"), limits=Limits(), deadline_seconds=60)
     assert finished.stdout.decode().split() == ["9", "open", "refused" if confine.is_possible() else "open"]
 
@@ -276,17 +277,6 @@ async def test_connections_have_a_bound(source: Source) -> None:
     for reader, writer in held:
         assert await _all(reader) == b""
         writer.close()
-
-
-async def test_the_operators_own_proxy_is_the_way_out(
-    helm: Helm, source: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also for what `NO_PROXY` excepts, since a caller named it."""
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{source.port}")
-    monkeypatch.setenv("NO_PROXY", "*")
-    with pytest.raises(errors.RepositoryInvalid):
-        await fetched(helm, RepositoryChart("http://charts.example/charts", "demo"))
-    assert source.requests == ["http://charts.example/charts/index.yaml"]
 
 
 @pytest.mark.parametrize(

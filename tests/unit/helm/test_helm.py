@@ -59,8 +59,8 @@ async def test_a_chart_of_a_repository(helm: Helm, source: Source) -> None:
     source.publish(("demo", "0.1.0", chart_of()), ("demo", "0.2.0", chart_of(version="0.2.0", values_schema_json="{}")))
     async with helm.chart(RepositoryChart(source.repository, "demo")) as chart:
         assert (chart.name, chart.version, chart.app_version) == ("demo", "0.2.0", "1.10")
-        assert chart.schema == {}
-        assert chart.default_values == "replicas: 1\n"
+        assert chart.has_schema
+        assert chart.default_values() == {"replicas": 1}
         assert chart.path.is_file()
     assert not chart.path.exists()
     async with helm.chart(RepositoryChart(source.repository, "demo", "^0.1", digest=None)) as older:
@@ -204,7 +204,7 @@ NO_CHARTS = {
     "broken schema": (lambda: chart_of(values_schema_json="{"), errors.ChartInvalid),
     "deep schema": (lambda: chart_of(values_schema_json='{"a":' * 100_000), errors.ChartInvalid),
     "zeros": (lambda: gzipped(200_000_000), errors.ChartInvalid),
-    "large file": (lambda: archive_of({"Chart.yaml": "", "big": bytes(6_000_000)}), errors.ChartTooLarge),
+    "large file": (lambda: archive_of({"Chart.yaml": ABOUT, "big": bytes(6_000_000)}), errors.ChartTooLarge),
     "bomb": (lambda: archive_of({f"file{n}": bytes(4_000_000) for n in range(30)}), errors.ChartTooLarge),
     "inner bomb": (
         lambda: archive_of({"charts/a.tgz": archive_of({f"f{n}": bytes(4_000_000) for n in range(30)})}),

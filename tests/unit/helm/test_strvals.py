@@ -131,5 +131,5 @@ def test_the_wrong_expression_is_named() -> None:
 
 
 def test_lists_stay_within_bounds() -> None:
-    with pytest.raises(SetExpressionError, match="too long"):
+    with pytest.raises(SetExpressionError, match="larger than"):
         with_set({}, [f"a[{index}][65536]=x" for index in range(20)])

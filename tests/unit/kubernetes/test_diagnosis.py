@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from app.core.secrets import REDACTED
 from app.gateways.kubernetes.access import Access, access_of
 from app.gateways.kubernetes.diagnosis import Diagnosis, root_cause
-from app.gateways.kubernetes.diff import REDACTED, FieldChange, field_changes
+from app.gateways.kubernetes.diff import FieldChange, field_changes
 from app.gateways.kubernetes.objects import ref_of
 from app.gateways.kubernetes.readiness import readiness_of
 from app.gateways.kubernetes.resources import Resource

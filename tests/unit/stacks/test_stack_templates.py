@@ -2,10 +2,11 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 from cfnlint.api import lint
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from stack_samples import (
     GIVEN,
@@ -175,6 +176,44 @@ def test_tags_of_the_stack_never_reach_what_aws_can_only_replace_for_them(made):
         if "/properties/Tags" in schema(resource["Type"]).get("createOnlyProperties", ()):
             assert constant
             assert "Tags" not in resource["Properties"]
+
+
+def resolved(value: Any) -> Any:
+    """What CloudFormation makes of a value: a map with one key that is a function's is no map any more."""
+    if isinstance(value, list):
+        return [resolved(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    [*keys] = value
+    if len(keys) == 1 and (keys[0] in ("Ref", "Condition") or keys[0].startswith("Fn::")):
+        return FUNCTION
+    return {key: resolved(each) for key, each in value.items()}
+
+
+FUNCTION = "what a function gives"
+function_keys = st.sampled_from(["Ref", "Condition", "Fn::ImportValue", "Fn::GetAtt"])
+odd_tags = st.dictionaries(
+    st.text("RefFn:Condition ", min_size=1, max_size=9) | function_keys, st.text("Aws:", max_size=9)
+)
+
+
+@examples
+@given(any_template, odd_tags)
+@example((nodegroup_template, nodegroup(ssh=None)), {"Ref": "AWS::AccountId"})
+@example((nodegroup_template, nodegroup(ssh=Ssh())), {"Fn::ImportValue": "other-stack"})
+def test_tags_are_what_was_asked_for_and_no_function(made, tags):
+    render, spec = made
+    template = render(dataclasses.replace(spec, tags=tags))
+    told = 0
+    for resource in document(template)["Resources"].values():
+        found = resolved(resource["Properties"].get("Tags", {}))
+        assert found != FUNCTION
+        if isinstance(found, list):
+            found = {tag["Key"]: tag["Value"] for tag in found}
+        told += tags.items() <= found.items()
+    assert told
+    for resource in document(template)["Resources"].values():
+        assert resolved(resource["Properties"].get("Labels", {})) != FUNCTION
 
 
 def test_a_dynamic_reference_is_refused_wherever_it_stands():

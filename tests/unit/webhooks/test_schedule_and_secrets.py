@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 
-from app.core.crypto import Vault
+from app.core.crypto import Place, Vault
 from app.webhooks import schedule, secrets
 from app.webhooks.sender import Message, signed_headers
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
-VAULT = Vault(lambda: "k" * 32)
+VAULT = Vault(lambda: "an-encryption-key-of-32-characters-or-more")
+HERE = Place("webhooks", "secrets", ("whk_1",))
 
 
 def test_the_schedule_takes_three_days() -> None:
@@ -25,6 +26,7 @@ def test_the_schedule_takes_three_days() -> None:
     assert (schedule.delay(4, 1.0) or 0) > 5000
 
 
+@pytest.mark.calendar
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
@@ -68,19 +70,21 @@ def test_secrets_that_are_some() -> None:
     assert secrets.make() != secrets.make()
 
 
+@pytest.mark.calendar
 def test_a_rotation_has_no_gap() -> None:
     one, two, three = (secrets.make() for _ in range(3))
-    sealed = secrets.first(VAULT, one)
-    sealed = secrets.rotated(VAULT, sealed, two, now=NOW, overlap_seconds=3600)
-    assert secrets.opened(VAULT, sealed, NOW) == [two, one]
-    sealed = secrets.rotated(VAULT, sealed, three, now=NOW, overlap_seconds=60)
-    assert secrets.opened(VAULT, sealed, NOW) == [three, two, one]
-    assert secrets.opened(VAULT, sealed, NOW + timedelta(seconds=61)) == [three]
-    sealed = secrets.rotated(VAULT, sealed, one, now=NOW, overlap_seconds=0)
-    assert secrets.opened(VAULT, sealed, NOW) == [one]
+    sealed = secrets.first(VAULT, HERE, one)
+    sealed = secrets.rotated(VAULT, HERE, sealed, two, now=NOW, overlap_seconds=3600)
+    assert secrets.opened(VAULT, HERE, sealed, NOW) == [two, one]
+    sealed = secrets.rotated(VAULT, HERE, sealed, three, now=NOW, overlap_seconds=60)
+    assert secrets.opened(VAULT, HERE, sealed, NOW) == [three, two, one]
+    assert secrets.opened(VAULT, HERE, sealed, NOW + timedelta(seconds=61)) == [three]
+    sealed = secrets.rotated(VAULT, HERE, sealed, one, now=NOW, overlap_seconds=0)
+    assert secrets.opened(VAULT, HERE, sealed, NOW) == [one]
     assert one not in str(sealed)
 
 
+@pytest.mark.calendar
 def test_every_secret_signs() -> None:
     known, now = [secrets.make(), secrets.make()], datetime.now(UTC)
     message = Message("evt_1", "https://example.com/", '{"type":"ü"}')
