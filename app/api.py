@@ -8,7 +8,10 @@ from fastapi.routing import APIRoute
 from app import probes
 from app.clusters.router import router as clusters_router
 from app.http import openapi
-from app.nodegroups.router import router as nodegroups_router
+from app.kinds.all import KINDS
+from app.kinds.kind import Kind
+from app.kinds.routes import routes
+from app.kinds.schemas import a
 from app.operations.router import router as operations_router
 from app.registries.router import router as registries_router
 from app.registries.router_settings import router as registry_settings_router
@@ -19,7 +22,7 @@ from app.webhooks.router import router as webhooks_router
 
 ROUTERS: tuple[APIRouter, ...] = (
     clusters_router,
-    nodegroups_router,
+    *(routes(kind) for kind in KINDS.values()),
     releases_router,
     live_releases_router,
     chart_credentials_router,
@@ -48,22 +51,36 @@ def document(app: FastAPI) -> openapi.Document:
     """Return the OpenAPI document, with what no feature can say of another one: what a cluster's request may hold."""
     made = openapi.document(app)
     schemas = made["components"]["schemas"]
-    schemas["ClusterNodegroup"] = _within_cluster(
-        schemas["NodegroupSpec"], "A node group that stands in its cluster's own request.", "cluster"
-    )
+    forms = schemas["CreateClusterDocument"]["anyOf"]
+    schemas["ClusterCreate"], schemas["ClusterConfig"] = {**forms[0], "title": "ClusterCreate"}, forms[1]
+    fields = schemas["ClusterCreate"]["properties"]
+    held = {"registries": "ClusterRegistry", "releases": "ClusterRelease"}
+    for kind in KINDS.values():
+        held[kind.plural] = f"Cluster{kind.word}"
+        about = f"{a(kind.title).replace('a', 'A', 1)} that stands in its cluster's own request."
+        schemas[held[kind.plural]] = _within_cluster(schemas[f"{kind.word}Spec"], about, "cluster")
+        fields.setdefault(kind.plural, _specs_of(kind))
     schemas["ClusterRegistry"] = _within_cluster(
         schemas["RegistrySpec"], "A registry that stands in a cluster's request.", "region", "account"
     )
     schemas["ClusterRelease"] = _within_cluster(
         schemas["ReleaseSpec"], "A Helm release that stands in its cluster's own request.", "cluster"
     )
-    forms = schemas["CreateClusterDocument"]["anyOf"]
-    schemas["ClusterCreate"], schemas["ClusterConfig"] = {**forms[0], "title": "ClusterCreate"}, forms[1]
-    held = {"nodegroups": "ClusterNodegroup", "registries": "ClusterRegistry", "releases": "ClusterRelease"}
     for field, name in held.items():
-        schemas["ClusterCreate"]["properties"][field]["items"] = {"$ref": f"#/components/schemas/{name}"}
+        fields[field]["items"] = {"$ref": f"#/components/schemas/{name}"}
     forms[:] = [{"$ref": f"#/components/schemas/{name}"} for name in ("ClusterCreate", "ClusterConfig")]
     return made
+
+
+def _specs_of(kind: Kind[Any]) -> dict[str, Any]:
+    """Return the schema of the field of a cluster's request that holds a kind."""
+    return {
+        "default": [],
+        "description": f"{kind.title[0].upper()}{kind.title[1:]} specs without `cluster`; see `{kind.word}Spec`.",
+        "maxItems": 30,
+        "title": kind.plural.replace("_", " ").title(),
+        "type": "array",
+    }
 
 
 def _within_cluster(spec: dict[str, Any], description: str, *given: str) -> dict[str, Any]:

@@ -7,21 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts import repository as accounts
 from app.clusters import repository as clusters
-from app.clusters.addon_service import AddonService
 from app.clusters.models import Addon, Cluster
 from app.clusters.schemas import ClusterSpec
-from app.core.caller import Caller
 from app.db.base import ResourceColumns
 from app.db.session import Database
-from app.engine.models import Operation
 from app.gateways.aws.cloud import Cloud
-from app.nodegroups import live as nodegroups_live
-from app.nodegroups import repository as nodegroup_rows
-from app.nodegroups import service as nodegroups
-from app.nodegroups.models import Nodegroup
-from app.nodegroups.ports import ClusterView
-from app.nodegroups.schemas import NodegroupSpec
-from app.nodegroups.service import NodegroupService
+from app.kinds import rows as kind_rows
+from app.kinds.all import KINDS
 from app.operations import repository as operations
 from app.operations.service import Needs
 from app.registries import live as registries_live
@@ -44,70 +36,6 @@ class AccountDirectory:
     async def account_id(self, session: AsyncSession, project_id: str, reference: str) -> str:
         """Return the id of an account, by id or name."""
         return await accounts.account_id(session, project_id, reference)
-
-
-class ClusterDirectory:
-    """Clusters, as node groups ask for them."""
-
-    def __init__(self, addons: AddonService) -> None:
-        self._addons = addons
-
-    async def get(self, session: AsyncSession, project_id: str, reference: str, *, lock: bool = False) -> ClusterView:
-        """Return a cluster of the project by id or name."""
-        return _view(await clusters.get(session, project_id, reference, lock=lock))
-
-    async def by_id(self, session: AsyncSession, cluster_id: str) -> ClusterView:
-        """Return a cluster by its id, also a deleted one."""
-        return _view(await clusters.by_id(session, cluster_id))
-
-    async def begin_waiting_addons(
-        self, session: AsyncSession, caller: Caller, cluster_id: str, needs: Sequence[Needs]
-    ) -> None:
-        """Begin to install the addons that waited for a node group."""
-        await self._addons.begin_waiting(session, caller, await clusters.by_id(session, cluster_id), needs=needs)
-
-
-class NodegroupDirectory:
-    """Node groups, as clusters ask for them."""
-
-    def __init__(self, service: NodegroupService) -> None:
-        self._service = service
-        self.retry = service.retry
-        self.taints = service.taints
-        self.any_active = service.any_active
-        self.coming = service.coming
-
-    def parse(self, raw: Sequence[dict[str, Any]], cluster: str) -> list[NodegroupSpec]:
-        """Check the node groups of a cluster spec."""
-        return nodegroups.parse(raw, cluster)
-
-    async def check(
-        self, cloud: Cloud, specs: Sequence[NodegroupSpec], cluster: ClusterSpec, facts: dict[str, Any]
-    ) -> None:
-        """Ask AWS what can be known before anything begins."""
-        zones = facts.get("zones") or facts.get("subnet_zones", {}).values()
-        for index, spec in enumerate(specs):
-            await nodegroups_live.check(
-                cloud, spec, vpc_id=cluster.network.vpc_id, zones=zones, pointer=f"/nodegroups/{index}"
-            )
-
-    async def begin_create(
-        self,
-        session: AsyncSession,
-        caller: Caller,
-        cluster: Cluster,
-        specs: Sequence[NodegroupSpec],
-        *,
-        parent_id: str,
-    ) -> list[Operation]:
-        """Begin to create node groups of a cluster that is being created."""
-        return await self._service.create_with_cluster(session, caller, cluster.id, specs, parent_id=parent_id)
-
-    async def begin_delete(
-        self, session: AsyncSession, caller: Caller, cluster_id: str, *, needs: Sequence[Needs], parent_id: str
-    ) -> list[Operation]:
-        """Begin to delete every node group of a cluster."""
-        return await self._service.delete_with_cluster(session, caller, cluster_id, needs=needs, parent_id=parent_id)
 
 
 class RegistryDirectory:
@@ -146,9 +74,10 @@ class ReleaseClusters:
         return _release_view(await clusters.by_id(session, cluster_id))
 
     async def needs(self, session: AsyncSession, cluster: ReleaseClusterView) -> list[Needs]:
-        """Return what is at work on a cluster, its node groups and addons: the first two must be created first."""
+        """Return what is at work on a cluster and what belongs to it; cluster and node groups must be created first."""
         rows = [cluster.id]
-        rows += [group.id for group in await nodegroup_rows.of_cluster(session, cluster.id)]
+        for kind in KINDS.values():
+            rows += [row.id for row in await kind_rows.of_cluster(session, kind, cluster.id)]
         rows += [addon.id for addon in await clusters.addons_of(session, [cluster.id])]
         return [
             Needs(live.id, "success" if live.kind in ("cluster.create", "nodegroup.create") else "end")
@@ -196,10 +125,10 @@ class TagDirectory:
 
     tables: Mapping[str, type[ResourceColumns]] = {
         "cluster": Cluster,
-        "nodegroup": Nodegroup,
         "addon": Addon,
         "registry": Registry,
         "release": Release,
+        **{kind.type: kind.table for kind in KINDS.values()},
     }
 
     async def of(self, session: AsyncSession, resource_type: str, resource_id: str) -> dict[str, str]:
@@ -207,23 +136,6 @@ class TagDirectory:
         table = self.tables.get(resource_type)
         row = await session.get(table, resource_id) if table else None
         return row.tags if row else {}
-
-
-def _view(cluster: Cluster) -> ClusterView:
-    # What AWS has, except while it is being changed: nodes come after that.
-    spec = cluster.spec if cluster.phase in ("creating", "updating") else cluster.applied_spec
-    return ClusterView(
-        id=cluster.id,
-        name=cluster.name,
-        project_id=cluster.project_id,
-        account_id=cluster.account_id,
-        region=cluster.region,
-        phase=cluster.phase,
-        version=spec["version"],
-        ip_family=spec["network"]["ip_family"],
-        outputs=cluster.outputs,
-        facts=cluster.facts,
-    )
 
 
 def _release_view(cluster: Cluster) -> ReleaseClusterView:

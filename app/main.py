@@ -98,7 +98,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     services = wire(settings, database, clients)
     app.state.ledger = services.ledger
     app.state.clusters = services.clusters
-    app.state.nodegroups = services.nodegroups
+    app.state.changes = services.changes
     app.state.releases = services.releases
     app.state.registries = services.registries
     app.state.webhooks = services.webhooks

@@ -2,11 +2,13 @@
 
 from app.access.models import ApiKey
 from app.accounts.models import Account, Project
+from app.cloudformation.models import PollerLease
 from app.clusters.models import Addon, Cluster
 from app.db.base import metadata
-from app.engine.models import Operation, OperationDependency, OperationEvent, PollerLease, StackWatch
+from app.engine.models import Operation, OperationDependency, OperationEvent, OperationWatch
 from app.http.models import IdempotencyKey
-from app.nodegroups.models import Nodegroup
+from app.kinds.nodegroup.models import Nodegroup
+from app.kinds.rows import Resource
 from app.registries.models import Registry
 from app.releases.models import ChartCredential, Release, ReleaseRevision
 from app.webhooks.models import (
@@ -30,12 +32,13 @@ __all__ = [
     "Operation",
     "OperationDependency",
     "OperationEvent",
+    "OperationWatch",
     "PollerLease",
     "Project",
     "Registry",
     "Release",
     "ReleaseRevision",
-    "StackWatch",
+    "Resource",
     "Webhook",
     "WebhookAttempt",
     "WebhookDelivery",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.accounts.clouds import AccountClouds
 from app.clusters.addon_reconcile import AddonReconciler
 from app.clusters.addon_service import AddonService
+from app.clusters.changes import ClusterChanges
 from app.clusters.dependencies import ClusterFeature
 from app.clusters.live import LiveChecks
 from app.clusters.reconcile import CreateCluster, DeleteCluster, UpdateCluster
@@ -17,8 +18,6 @@ from app.core.settings import Settings
 from app.db.session import Database
 from app.directories import (
     AccountDirectory,
-    ClusterDirectory,
-    NodegroupDirectory,
     RegistryDirectory,
     ReleaseClusters,
     ReleaseDirectory,
@@ -30,9 +29,11 @@ from app.gateways.aws.clients import AwsClients
 from app.gateways.helm.client import Helm
 from app.gateways.helm.process import Limits
 from app.gateways.kubernetes.clients import KubernetesClients
-from app.nodegroups.dependencies import NodegroupFeature
-from app.nodegroups.reconcile import DeleteNodegroup, EnsureNodegroup
-from app.nodegroups.service import NodegroupService
+from app.kinds.all import KINDS
+from app.kinds.changes import Changes
+from app.kinds.nodegroup import nodes
+from app.kinds.parts import Parts
+from app.kinds.reconcile import KindReconciler
 from app.operations.group import GroupReconciler
 from app.operations.service import GROUP_KIND, Ledger
 from app.registries.charts import RegistryCharts
@@ -62,7 +63,7 @@ class Services:
     ledger: Ledger
     clouds: AccountClouds
     clusters: ClusterFeature
-    nodegroups: NodegroupFeature
+    changes: Changes
     registries: RegistryFeature
     releases: ReleaseFeature
     helm: Helm
@@ -144,37 +145,37 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
     ledger = Ledger(database.notifier)
     clouds = AccountClouds(database, clients)
     addon_service = AddonService(ledger)
-    cluster_directory = ClusterDirectory(addon_service)
-    nodegroup_service = NodegroupService(ledger, cluster_directory)
-    nodegroup_directory = NodegroupDirectory(nodegroup_service)
+    changes = Changes(database, clouds, ledger, KINDS, followers={"nodegroup": addon_service.begin_waiting_for})
+    parts = Parts(changes)
     account_directory = AccountDirectory()
     registry_service = RegistryService(ledger, account_directory)
     registry_directory = RegistryDirectory(database, registry_service)
     releases = _wire_releases(settings, database, ledger, clouds, vault)
     cluster_service = ClusterService(
-        ledger, account_directory, nodegroup_directory, addon_service, registry_directory, releases.directory
+        ledger, account_directory, parts, nodes, addon_service, registry_directory, releases.directory
     )
     ledger.register("cluster", cluster_service)
-    ledger.register("nodegroup", nodegroup_service)
+    cluster_changes = ClusterChanges(
+        database,
+        clouds,
+        cluster_service,
+        LiveChecks(),
+        account_directory,
+        parts,
+        registry_directory,
+        releases.directory,
+    )
+    for kind in KINDS:
+        ledger.register(kind, changes)
     ledger.register("addon", addon_service)
     ledger.register("registry", registry_service)
-    ensure_nodegroup = EnsureNodegroup(database, clouds, cluster_directory)
     ensure_registry = EnsureRegistry(database, clouds)
-    addon_reconciler = AddonReconciler(database, clouds, nodegroup_directory)
+    addon_reconciler = AddonReconciler(database, clouds, nodes)
     return Services(
         ledger=ledger,
         clouds=clouds,
-        clusters=ClusterFeature(
-            cluster_service,
-            ledger,
-            account_directory,
-            nodegroup_directory,
-            registry_directory,
-            releases.directory,
-            clouds,
-            LiveChecks(),
-        ),
-        nodegroups=NodegroupFeature(nodegroup_service, ledger, cluster_directory, clouds),
+        clusters=ClusterFeature(cluster_changes, ledger, clouds),
+        changes=changes,
         registries=RegistryFeature(registry_service, ledger, account_directory, clouds, ImageLists()),
         releases=releases.feature,
         helm=releases.helm,
@@ -187,9 +188,11 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
             "cluster.create": CreateCluster(database, clouds),
             "cluster.update": UpdateCluster(database, clouds),
             "cluster.delete": DeleteCluster(database, clouds),
-            "nodegroup.create": ensure_nodegroup,
-            "nodegroup.update": ensure_nodegroup,
-            "nodegroup.delete": DeleteNodegroup(database, clouds, cluster_directory),
+            **{
+                f"{kind.type}.{verb}": KindReconciler(kind, database, clouds)
+                for kind in KINDS.values()
+                for verb in ("create", "update", "delete")
+            },
             "addon.create": addon_reconciler,
             "addon.update": addon_reconciler,
             "addon.delete": addon_reconciler,

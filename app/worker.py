@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.cloudformation.poller import Poller
 from app.core.outbound import Rules
 from app.core.settings import Settings
 from app.db.session import Database
 from app.engine import retention
-from app.engine.poller import Poller
 from app.engine.runner import Engine
 from app.gateways.aws.cloudformation import CloudFormation
 from app.http import idempotency

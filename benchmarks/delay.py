@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
+from app.cloudformation.poller import interval
 from app.core.settings import Settings
-from app.engine.poller import interval
 from benchmarks import fleet, processes
 from benchmarks.processes import LocalCloud
 from benchmarks.table import quantile, show

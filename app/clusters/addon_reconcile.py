@@ -4,18 +4,17 @@ from typing import ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.cloudformation.driver import StackDriver
 from app.clusters import repository
 from app.clusters.live import default_addon_version
 from app.clusters.models import WAITING, Addon
-from app.clusters.ports import Nodegroups
+from app.clusters.ports import Nodes
 from app.clusters.render import addon_stack
 from app.core.failure import Failure
 from app.db.session import Database
 from app.engine.contract import Cancelled, Context, Done, Ending, Fail, Outcome, Reconciler, Wait
 from app.engine.models import Operation
-from app.engine.stack_driver import StackDriver
 from app.gateways.aws.cloud import Cloud, Clouds
-from app.operations.replacement import may_replace
 from app.operations.transitions import settle
 from app.stacks.addon import addon_stack_name, needs_toleration
 from app.stacks.taints import unavoidable
@@ -26,10 +25,10 @@ class AddonReconciler(Reconciler):
 
     phases: ClassVar[tuple[str, ...]] = ("begin",)
 
-    def __init__(self, database: Database, clouds: Clouds, nodegroups: Nodegroups) -> None:
+    def __init__(self, database: Database, clouds: Clouds, nodes: Nodes) -> None:
         self._database = database
         self._clouds = clouds
-        self._nodegroups = nodegroups
+        self._nodes = nodes
 
     async def reconcile(self, context: Context) -> Outcome:
         """Do the one next thing."""
@@ -37,8 +36,8 @@ class AddonReconciler(Reconciler):
         async with self._database.read() as session:
             addon = await session.get_one(Addon, operation.resource_id)
             cluster = await repository.by_id(session, addon.cluster_id)
-            taints = await self._nodegroups.taints(session, cluster.id)
-            has_nodes = await self._nodegroups.any_active(session, cluster.id)
+            taints = await self._nodes.taints(session, cluster.id)
+            has_nodes = await self._nodes.any_active(session, cluster.id)
         cloud = await self._clouds.of(operation.account_id, operation.region)
         driver = StackDriver(context, cloud.cloudformation)
         context.step(operation.steps[0]["name"])
@@ -63,7 +62,7 @@ class AddonReconciler(Reconciler):
             context.warn(_taint_warning(addon.name))
         if operation.kind == "addon.update" and not (addon.spec.get("version") or operation.input.get("keeps_version")):
             addon.facts = await self._default_version(context, cloud, addon, str(cluster.applied_spec["version"]))
-        result = await driver.ensure(addon_stack(addon, cluster, taints), may_replace=may_replace)
+        result = await driver.ensure(addon_stack(addon, cluster, taints))
         if isinstance(result, Wait | Fail):
             return result
         context.data["outputs"] = {"arn": result.outputs.get("Arn")}

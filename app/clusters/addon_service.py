@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clusters import repository
 from app.clusters.models import WAITING, Addon, Cluster
+from app.clusters.view import ClusterView
 from app.core.caller import Caller
 from app.core.ids import new_id
 from app.engine.models import Operation
@@ -67,6 +68,12 @@ class AddonService:
                 plan = Plan("addon.create", ("create_stack",), data, needs=needs, parent_id=parent_id)
                 begun.append(await self._ledger.begin(session, caller, target_of(addon), plan))
         return begun
+
+    async def begin_waiting_for(
+        self, session: AsyncSession, caller: Caller, cluster: ClusterView, needs: Sequence[Needs]
+    ) -> None:
+        """Begin to install the addons that waited for a node group, once it is there."""
+        await self.begin_waiting(session, caller, await repository.by_id(session, cluster.id), needs=needs)
 
     async def differ(
         self, session: AsyncSession, cluster: Cluster, specs: Sequence[dict[str, Any]], *, retagged: bool

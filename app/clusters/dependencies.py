@@ -10,11 +10,9 @@ from pydantic_core import CoreSchema, core_schema
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clusters import repository
-from app.clusters.live import LiveChecks
+from app.clusters.changes import ClusterChanges
 from app.clusters.models import Addon, Cluster
-from app.clusters.ports import Accounts, Nodegroups, Registries, Releases
 from app.clusters.schemas import AddonStatus, ClusterCreate, ClusterOut, ClusterOutputs, ClusterSpec, ClusterStatus
-from app.clusters.service import ClusterService
 from app.gateways.aws.cloud import Clouds
 from app.operations.schemas import Condition
 from app.operations.service import Ledger
@@ -24,14 +22,9 @@ from app.operations.service import Ledger
 class ClusterFeature:
     """All that the routes use."""
 
-    service: ClusterService
+    changes: ClusterChanges
     ledger: Ledger
-    accounts: Accounts
-    nodegroups: Nodegroups
-    registries: Registries
-    releases: Releases
     clouds: Clouds
-    live: LiveChecks
 
 
 def get_feature(request: Request) -> ClusterFeature:

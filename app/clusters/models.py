@@ -1,5 +1,7 @@
 """Tables of clusters and their addons."""
 
+from typing import ClassVar
+
 from sqlmodel import Field
 
 from app.db.base import ResourceColumns, live_unique_index, page_index
@@ -11,6 +13,7 @@ WAITING = "waiting"
 class Cluster(ResourceColumns, table=True):
     """An EKS cluster: its desired spec and what was observed of it."""
 
+    TYPE: ClassVar[str] = "cluster"
     __tablename__ = "clusters"
     __table_args__ = (
         page_index("clusters"),
@@ -21,6 +24,7 @@ class Cluster(ResourceColumns, table=True):
 class Addon(ResourceColumns, table=True):
     """An EKS addon of a cluster that is its own stack; `vpc-cni` and `kube-proxy` belong to the cluster's stack."""
 
+    TYPE: ClassVar[str] = "addon"
     __tablename__ = "addons"
     __table_args__ = (page_index("addons"), live_unique_index("uq_addons_live_name", "cluster_id", "name"))
 

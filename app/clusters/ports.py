@@ -1,17 +1,19 @@
 """What clusters need of other features; a root wires it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clusters.models import Cluster
 from app.clusters.schemas import ClusterSpec
+from app.clusters.view import ClusterView
 from app.core.caller import Caller
 from app.engine.models import Operation
 from app.gateways.aws.cloud import Cloud
 from app.operations.service import Needs
 from app.stacks.taints import Taint
+from app.stacks.template import StackTemplate
 
 
 class Accounts(Protocol):
@@ -22,32 +24,50 @@ class Accounts(Protocol):
         ...
 
 
-class Nodegroups(Protocol):
-    """Knows the node groups of a cluster."""
+class Parts(Protocol):
+    """Knows every kind of resource that is a stack below a cluster."""
 
-    def parse(self, raw: Sequence[dict[str, Any]], cluster: str) -> list[Any]:
-        """Check the node groups of a cluster spec; raises InvalidError with pointers below `/nodegroups`."""
+    fields: Mapping[str, str]
+    """The fields of a cluster's request that hold them, each with the type of its resources."""
+
+    def parse(self, raw: Mapping[str, Sequence[dict[str, Any]]], cluster: str) -> list[Any]:
+        """Check what a request holds, by field; raises InvalidError with pointers that begin with the field."""
         ...
 
-    async def check(self, cloud: Cloud, specs: Sequence[Any], cluster: ClusterSpec, facts: dict[str, Any]) -> None:
+    async def check(self, cloud: Cloud, parts: Sequence[Any], cluster: ClusterView) -> None:
         """Ask AWS what can be known before anything begins; raises InvalidError likewise."""
         ...
 
+    def stacks(self, parts: Sequence[Any], cluster: ClusterView) -> list[StackTemplate]:
+        """Return the stack of each."""
+        ...
+
     async def begin_create(
-        self, session: AsyncSession, caller: Caller, cluster: Cluster, specs: Sequence[Any], *, parent_id: str
+        self, session: AsyncSession, caller: Caller, cluster: Cluster, parts: Sequence[Any], *, parent_id: str
     ) -> list[Operation]:
-        """Begin to create node groups of a cluster that is being created."""
+        """Begin to create what belongs to a cluster that is being created."""
         ...
 
     async def begin_delete(
-        self, session: AsyncSession, caller: Caller, cluster_id: str, *, needs: Sequence[Needs], parent_id: str
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        cluster_id: str,
+        *,
+        after_addons: bool,
+        needs: Sequence[Needs],
+        parent_id: str,
     ) -> list[Operation]:
-        """Begin to delete every node group of a cluster after `needs`, superseding creates that run."""
+        """Begin to delete what a cluster has, after `needs`: what goes before its addons, or what goes after them."""
         ...
 
     async def retry(self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str) -> Operation:
-        """Begin a failed operation of a node group again."""
+        """Begin a failed operation of one of them again."""
         ...
+
+
+class Nodes(Protocol):
+    """Knows whether pods have somewhere to run."""
 
     async def coming(self, session: AsyncSession, cluster_id: str) -> list[str]:
         """Return the operations that create or change node groups of a cluster now."""

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.cloudformation.driver import StackDriver
 from app.clusters import repository
 from app.clusters.live import default_addon_version
 from app.clusters.models import Cluster
@@ -14,10 +15,8 @@ from app.db.base import APPLIED
 from app.db.session import Database
 from app.engine.contract import Advance, Cancelled, Context, Done, Ending, Fail, Outcome, Reconciler, Wait
 from app.engine.models import Operation
-from app.engine.stack_driver import StackDriver
 from app.gateways.aws.cloud import Cloud, Clouds
 from app.gateways.aws.logs import control_plane_log_group
-from app.operations.replacement import may_replace
 from app.operations.transitions import settle
 from app.stacks.cluster import FIRST_ADDONS, cluster_stack_name
 
@@ -58,7 +57,7 @@ class ClusterReconciler(Reconciler):
         context.step(step)
         spec = ClusterSpec.model_validate(document)
         driver = StackDriver(context, cloud.cloudformation, key=step)
-        result = await driver.ensure(cluster_stack(cluster.id, spec, facts), may_replace=may_replace)
+        result = await driver.ensure(cluster_stack(cluster.id, spec, facts))
         if isinstance(result, Wait | Fail):
             return result
         outputs = dict(result.outputs)

@@ -1,11 +1,14 @@
 """From the body of a request to a checked cluster spec: Slipway's own, or an eksctl ClusterConfig. Pure."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import create_model
+
 from app.clusters.clusterconfig import Expectation, translate
-from app.clusters.schemas import ClusterCreate, ClusterSpec
+from app.clusters.schemas import ClusterCreate, ClusterSpec, Documents
 from app.core.documents import parse_yaml
 from app.core.errors import FieldError, InvalidError
 from app.core.merge_patch import merge_patch
@@ -26,7 +29,7 @@ class ClusterRequest:
 
     Attributes:
         spec: The cluster.
-        nodegroups: Documents of its node groups, without `cluster`.
+        parts: Documents of what belongs to it, without `cluster`, by field: `nodegroups`, ….
         registries: Documents of registries, without `region` and `account`.
         releases: Documents of its releases, likewise.
         warnings: What works in a way that the caller should know.
@@ -36,7 +39,7 @@ class ClusterRequest:
     """
 
     spec: ClusterSpec
-    nodegroups: list[dict[str, Any]]
+    parts: dict[str, list[dict[str, Any]]]
     registries: list[dict[str, Any]] = field(default_factory=list)
     releases: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -59,11 +62,12 @@ class ClusterRequest:
         return error
 
 
-def read_request(document: Any) -> ClusterRequest:
+def read_request(document: Any, fields: tuple[str, ...]) -> ClusterRequest:
     """Read a body.
 
     Args:
         document: Bytes of YAML, or what JSON was parsed to.
+        fields: Which of its fields hold what belongs to the cluster.
 
     Raises:
         MalformedError: YAML that is none.
@@ -76,9 +80,16 @@ def read_request(document: Any) -> ClusterRequest:
     refuse_dynamic_references(document)
     if isinstance(document, dict) and ("kind" in document or "apiVersion" in document):
         return _clusterconfig(document)
-    body = validate(ClusterCreate, document)
+    body: Any = validate(_with_parts(fields), document)
     values = {name: getattr(body, name) for name in ClusterSpec.model_fields}
-    return ClusterRequest(ClusterSpec.model_construct(**values), body.nodegroups, body.registries, body.releases)
+    parts = {name: getattr(body, name) for name in fields}
+    return ClusterRequest(ClusterSpec.model_construct(**values), parts, body.registries, body.releases)
+
+
+@functools.cache
+def _with_parts(fields: tuple[str, ...]) -> type[ClusterCreate]:
+    listed: Any = {name: (Documents, []) for name in fields if name not in ClusterCreate.model_fields}
+    return create_model("ClusterCreate", __base__=ClusterCreate, **listed)
 
 
 def read_patch(spec: dict[str, Any], patch: dict[str, Any]) -> ClusterSpec:
@@ -100,7 +111,7 @@ def _clusterconfig(document: Any) -> ClusterRequest:
         raise
     return ClusterRequest(
         spec,
-        translation.nodegroups,
+        {"nodegroups": translation.nodegroups},
         warnings=translation.warnings,
         expectations=translation.expectations,
         whole=True,

@@ -209,6 +209,10 @@ class ClusterSpec(Spec):
         return self
 
 
+Documents = Annotated[list[dict[str, Any]], Field(max_length=30)]
+"""Specs of one kind in a cluster's request."""
+
+
 class ClusterCreate(ClusterSpec):
     """A cluster, with what belongs to it in the same request."""
 

@@ -14,7 +14,7 @@ from app.clusters.errors import (
     DeletionProtectedError,
 )
 from app.clusters.models import Cluster
-from app.clusters.ports import Accounts, Nodegroups, Registries, Releases
+from app.clusters.ports import Accounts, Nodes, Parts, Registries, Releases
 from app.clusters.render import cluster_stack, own_addons
 from app.clusters.schemas import ClusterSpec
 from app.clusters.update_groups import stages_of_create, steps_of_update
@@ -49,14 +49,16 @@ class ClusterService:
         self,
         ledger: Ledger,
         accounts: Accounts,
-        nodegroups: Nodegroups,
+        parts: Parts,
+        nodes: Nodes,
         addons: AddonService,
         registries: Registries,
         releases: Releases,
     ) -> None:
         self._ledger = ledger
         self._accounts = accounts
-        self._nodegroups = nodegroups
+        self._parts = parts
+        self._nodes = nodes
         self._addons = addons
         self._registries = registries
         self._releases = releases
@@ -66,7 +68,7 @@ class ClusterService:
         session: AsyncSession,
         caller: Caller,
         spec: ClusterSpec,
-        nodegroups: Sequence[Any] = (),
+        parts: Sequence[Any] = (),
         registries: Sequence[Any] = (),
         releases: Sequence[Any] = (),
         *,
@@ -81,7 +83,7 @@ class ClusterService:
             session: The transaction.
             caller: Who asks.
             spec: The cluster, its `version` filled in.
-            nodegroups: Node groups as `Nodegroups.parse` gave them.
+            parts: What is to belong to it, as `Parts.parse` gave it.
             registries: Registries as `Registries.parse` gave them.
             releases: Releases as `Releases.parse` gave them.
             facts: What `live.py` found out: `zones`, `control_plane_zone`.
@@ -95,7 +97,7 @@ class ClusterService:
         """
         cluster = await self._add(session, caller, spec, facts)
         parent: Operation | None = None
-        if nodegroups or registries or releases or whole:
+        if parts or registries or releases or whole:
             parent = await self._ledger.begin(
                 session,
                 caller,
@@ -115,7 +117,7 @@ class ClusterService:
         if parent is None:
             return operation
         await self._registries.begin_create(session, caller, registries, parent_id=parent.id)
-        await self._nodegroups.begin_create(session, caller, cluster, nodegroups, parent_id=parent.id)
+        await self._parts.begin_create(session, caller, cluster, parts, parent_id=parent.id)
         await self._install_addons(session, caller, cluster, needs=[Needs(operation.id)], parent_id=parent.id)
         await self._releases.begin_create(session, caller, cluster.id, releases, parent_id=parent.id)
         return parent
@@ -274,8 +276,8 @@ class ClusterService:
         for child in left:
             if child.resource_type == "cluster":  # the oldest one
                 needs = [Needs((await self._again(session, caller, cluster, child, parent_id=new.id)).id)]
-            elif child.resource_type == "nodegroup":
-                await self._nodegroups.retry(session, caller, child, parent_id=new.id)
+            elif child.resource_type in self._parts.fields.values():
+                await self._parts.retry(session, caller, child, parent_id=new.id)
             elif child.resource_type == "registry":
                 await self._registries.retry(session, caller, child, parent_id=new.id)
             elif child.resource_type == "addon" and child.kind != "addon.create":
@@ -306,8 +308,8 @@ class ClusterService:
         parent_id: str | None,
     ) -> None:
         """Begin the addons that wait, if the cluster has a node group, or will have one when `needs` have come."""
-        coming = await self._nodegroups.coming(session, cluster.id)
-        if coming or await self._nodegroups.any_active(session, cluster.id):
+        coming = await self._nodes.coming(session, cluster.id)
+        if coming or await self._nodes.any_active(session, cluster.id):
             every = [*needs, *(Needs(operation_id, "end") for operation_id in coming)]
             await self._addons.begin_waiting(session, caller, cluster, needs=every, parent_id=parent_id)
 
@@ -329,13 +331,15 @@ class ClusterService:
         releases = await self._releases.begin_delete(
             session, caller, cluster.id, parent_id=operation.id, force=retry_of is not None
         )
-        groups = await self._nodegroups.begin_delete(
-            session, caller, cluster.id, needs=[Needs(release.id) for release in releases], parent_id=operation.id
+        begun = list(releases)
+        begun += await self._parts.begin_delete(
+            session, caller, cluster.id, after_addons=False, needs=_all_of(begun), parent_id=operation.id
         )
-        addons = await self._addons.begin_delete(
-            session, caller, cluster, needs=[Needs(group.id) for group in groups], parent_id=operation.id
+        begun += await self._addons.begin_delete(session, caller, cluster, needs=_all_of(begun), parent_id=operation.id)
+        begun += await self._parts.begin_delete(
+            session, caller, cluster.id, after_addons=True, needs=_all_of(begun), parent_id=operation.id
         )
-        await self._ledger.add_needs(session, operation, [Needs(row.id) for row in (*releases, *groups, *addons)])
+        await self._ledger.add_needs(session, operation, _all_of(begun))
         return operation
 
     async def _supersede_create(self, session: AsyncSession, cluster: Cluster) -> Operation | None:
@@ -345,6 +349,10 @@ class ClusterService:
             return None
         await self._ledger.supersede(session, live)
         return live
+
+
+def _all_of(begun: Sequence[Operation]) -> list[Needs]:
+    return [Needs(operation.id) for operation in begun]
 
 
 def _exists(spec: ClusterSpec, cluster_id: str | None) -> ClusterExistsError:

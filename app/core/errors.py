@@ -5,7 +5,7 @@ A feature's `errors.py` subclasses a category and gives a stable `code`; the doc
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class FieldError:
 class SlipwayError(Exception):
     """An error with a stable code; `facts` are members of the problem document (JSON values only)."""
 
-    code: ClassVar[str]
-    title: ClassVar[str]
+    code: str
+    title: str
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message)

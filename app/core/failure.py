@@ -1,8 +1,9 @@
 """Why an operation failed: what an operator reads at 3 a.m."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +51,17 @@ class Failure:
             self.cause, resource=change(self.cause.resource), message=change(self.cause.message)
         )
         return replace(self, message=change(self.message), cause=cause)
+
+
+class RefusedError(Exception):
+    """A system outside refused, or could not be asked.
+
+    Attributes:
+        retryable: Whether the same call may succeed later, with nothing changed by anybody.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    @abstractmethod
+    def as_failure(self) -> Failure:
+        """Return the failure of an operation that this error ends."""

@@ -115,6 +115,12 @@ RepositoryName = Annotated[
 """A repository's name as ECR takes it (CreateRepository `repositoryName`, the schema of AWS::ECR::Repository)."""
 
 AwsAccountId = Annotated[str, Field(pattern=r"^[0-9]{12}$", examples=["111122223333"])]
+RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$", max_length=2048)]
+PrincipalArn = Annotated[
+    str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[\w+=,.@/-]+$", max_length=2048)
+]
+"""A role or a user: what an access entry and a repository policy can name (CreateAccessEntry `principalArn`)."""
+
 Region = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z]+){1,3}-[0-9]{1,2}$", examples=["us-west-2"])]
 KubernetesVersion = Annotated[str, Field(pattern=r"^1\.[0-9]{1,2}$", examples=["1.34"])]
 Cidr = Annotated[str, AfterValidator(_cidr), Field(examples=["203.0.113.0/24"])]

@@ -4,7 +4,8 @@ import re
 
 from ulid import ULID
 
-ID_PATTERN = re.compile(r"^(clu|ng|add|reg|rel|cred|whk|dlv|evt|op|acc|prj|key|req)_[0-9a-z]{26}$")
+ID_PATTERN = re.compile(r"^[a-z]{2,5}_[0-7][0-9a-hjkmnp-tv-z]{25}$")
+"""A prefix, and a ULID (its alphabet has no i, l, o and u, and it begins with 0 to 7)."""
 
 
 _MILLISECOND = 1 << 80

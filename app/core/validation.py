@@ -205,3 +205,13 @@ def _children(annotation: Any, part: str | int) -> Iterator[Any]:
         yield arguments[0]
     elif len(arguments) == 2:  # a mapping
         yield arguments[1]
+
+
+def differences(before: Any, after: Any, pointer: str) -> Iterator[str]:
+    """Yield the pointers of all innermost fields that differ; lists count as one field."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in sorted({*before, *after}):
+            escaped = key.replace("~", "~0").replace("/", "~1")
+            yield from differences(before.get(key), after.get(key), f"{pointer}/{escaped}")
+    elif before != after:
+        yield pointer

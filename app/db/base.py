@@ -1,7 +1,7 @@
 """The base of every table, with the names of constraints fixed so that migrations can name them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
@@ -51,6 +51,14 @@ class ResourceColumns(Table):
         default=None, sa_type=UtcDateTime, sa_column_kwargs={"default": utcnow(), "onupdate": utcnow()}
     )
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    TYPE: ClassVar[str]
+    """What operations, events and webhooks call such a resource: `cluster`."""
+
+    @property
+    def resource_type(self) -> str:
+        """The word of operations and webhooks for this resource."""
+        return self.TYPE
 
     @property
     def applied_spec(self) -> dict[str, Any]:

@@ -21,11 +21,19 @@ class Advance:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """Something outside that is watched: `watcher` says by whom (`cloudformation`), `id` is its name for it."""
+
+    watcher: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
-    """Look again in `seconds`, or as soon as the poller sees one of `stack_ids` leave its state in progress."""
+    """Look again in `seconds`, or as soon as what is watched has come to rest."""
 
     seconds: float
-    stack_ids: Sequence[str] = ()
+    on: Watch | None = None
 
 
 @dataclass(frozen=True, slots=True)

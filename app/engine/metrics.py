@@ -1,6 +1,6 @@
 """What the engine counts."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 from app.core.metrics import REGISTRY
 
@@ -13,6 +13,3 @@ DEAD_LETTERS = Counter("slipway_engine_dead_letters", "Operations given up on an
 RECONCILE_SECONDS = Histogram(
     "slipway_engine_reconcile_seconds", "Time of one reconcile call.", ["kind"], registry=REGISTRY
 )
-POLLS = Counter("slipway_poller_polls", "Polls of CloudFormation.", ["region", "outcome"], registry=REGISTRY)
-POLL_INTERVAL = Gauge("slipway_poller_interval_seconds", "Time between two polls.", ["region"], registry=REGISTRY)
-WATCHED = Gauge("slipway_poller_watched_stacks", "Stacks that operations wait for.", ["region"], registry=REGISTRY)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, UniqueConstraint, text
 from sqlmodel import Field
 
 from app.db.base import Table
@@ -110,27 +110,21 @@ class OperationEvent(Table, table=True):
     data: dict[str, Any] = Field(sa_type=JsonDocument, default_factory=dict)
 
 
-class StackWatch(Table, table=True):
-    """A stack that an operation waits for; the shared poller wakes the operation once it is no longer in progress."""
+class OperationWatch(Table, table=True):
+    """Something outside that an operation waits for; whoever watches it wakes the operation once it has come to rest.
+
+    Its table and the id's column are called as they were when only stacks were watched: a version that runs beside
+    this one writes them, too.
+    """
 
     __tablename__ = "stack_watches"
     __table_args__ = (Index("ix_stack_watches_account_id_region", "account_id", "region"),)
 
     operation_id: str = Field(sa_column=Column(ForeignKey("operations.id", ondelete="CASCADE"), primary_key=True))
-    stack_id: str = Field(primary_key=True, max_length=512)
+    target_id: str = Field(sa_column=Column("stack_id", String(512), primary_key=True))
+    watcher: str = Field(max_length=32, sa_column_kwargs={"server_default": "cloudformation"})
     account_id: str = Field(max_length=40)
     region: str = Field(max_length=32)
     created_at: datetime = Field(default=None, sa_type=UtcDateTime, sa_column_kwargs={"default": utcnow()})
     followed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_event_id: str | None = Field(default=None, max_length=256)
-
-
-class PollerLease(Table, table=True):
-    """Which process polls CloudFormation for an account and region."""
-
-    __tablename__ = "poller_leases"
-
-    account_id: str = Field(primary_key=True, max_length=40)
-    region: str = Field(primary_key=True, max_length=32)
-    owner: str = Field(max_length=80)
-    expires_at: datetime = Field(sa_type=UtcDateTime)

@@ -35,8 +35,9 @@ from app.engine.contract import (
     Outcome,
     Reconciler,
     Wait,
+    Watch,
 )
-from app.engine.models import Operation, OperationEvent, StackWatch
+from app.engine.models import Operation, OperationEvent, OperationWatch
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class ResultWriter:
         )
         if not written:
             return False
-        await _watch(session, operation, outcome.stack_ids if isinstance(outcome, Wait) else ())
+        await _watch(session, operation, outcome.on if isinstance(outcome, Wait) else None)
         events = [*context.events, *_moved(operation.steps, steps)]
         if events:
             await self._record(session, Operation(**{**operation.model_dump(), "steps": steps}), events, now)
@@ -144,7 +145,7 @@ class ResultWriter:
         operation.gen += 1  # as `hand_back` does
         operation.lease_owner = operation.lease_expires_at = None
         await session.flush()
-        await _watch(session, operation, ())
+        await _watch(session, operation, None)
         await self._settle(session, operation, ending)
         message = failure.message if failure else f"{operation.kind} has {_SAID[ending]}"
         ended = NewEvent(f"operation.{ending}", message, data=failure.as_json() if failure else {})
@@ -233,25 +234,25 @@ def _moved(before: list[dict[str, Any]], steps: list[dict[str, Any]]) -> list[Ne
     ]
 
 
-async def _watch(session: AsyncSession, operation: Operation, stack_ids: Sequence[str]) -> None:
-    gone = delete(StackWatch).where(col(StackWatch.operation_id) == operation.id)
-    await session.execute(gone.where(col(StackWatch.stack_id).not_in(list(stack_ids))))
-    if not stack_ids:
+async def _watch(session: AsyncSession, operation: Operation, on: Watch | None) -> None:
+    """Let an operation watch one thing, or nothing; what it watches already keeps what is known of it."""
+    gone = delete(OperationWatch).where(col(OperationWatch.operation_id) == operation.id)
+    if on is None:
+        await session.execute(gone)
         return
-    rows = [
-        {
-            "operation_id": operation.id,
-            "stack_id": stack_id,
-            "account_id": operation.account_id,
-            "region": operation.region,
-        }
-        for stack_id in stack_ids
-    ]
-    await insert_new(session, StackWatch, rows)
+    await session.execute(gone.where(col(OperationWatch.target_id) != on.id))
+    row = {
+        "operation_id": operation.id,
+        "target_id": on.id,
+        "watcher": on.watcher,
+        "account_id": operation.account_id,
+        "region": operation.region,
+    }
+    await insert_new(session, OperationWatch, [row])
 
 
 async def insert_new(
-    session: AsyncSession, table: type[StackWatch | OperationEvent], rows: list[dict[str, Any]]
+    session: AsyncSession, table: type[OperationWatch | OperationEvent], rows: list[dict[str, Any]]
 ) -> None:
     """Insert the rows that are not there yet (by any unique constraint)."""
     dialect = postgresql if is_postgresql(session) else sqlite

@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import InvalidError
-from app.core.failure import Failure
+from app.core.failure import Failure, RefusedError
 from app.core.ids import new_id
 from app.core.logging import operation_id_var
 from app.core.secrets.scope import entered
@@ -38,7 +38,6 @@ from app.engine.contract import (
 from app.engine.metrics import CLAIMS, DEAD_LETTERS, FENCED, RECONCILE_SECONDS
 from app.engine.models import Operation
 from app.engine.results import Result, ResultWriter
-from app.gateways.aws.errors import AwsError
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +207,7 @@ class Engine:
         except LeaseLostError:
             log.warning("the lease is lost, somebody else works on it")
             return None
-        except AwsError as error:
+        except RefusedError as error:
             return self._refused(context, error)
         except TransientError as error:
             return self._again(context, TRANSIENT_ATTEMPTS, error.failure, error.retry_after)
@@ -226,7 +225,7 @@ class Engine:
             return self._unforeseen(context, error)
         return Result(context, outcome)
 
-    def _refused(self, context: Context, error: AwsError) -> Result:
+    def _refused(self, context: Context, error: RefusedError) -> Result:
         if not error.retryable:
             return Result(context, Fail(error.as_failure()))
         return self._again(context, TRANSIENT_ATTEMPTS, error.as_failure(), None)

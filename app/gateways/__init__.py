@@ -1,1 +1,1 @@
-"""Ports to the outside: AWS now, Kubernetes and Helm later; each with typed errors."""
+"""Ports to the outside, each with typed errors: AWS, helm, the API servers of clusters."""

@@ -39,6 +39,10 @@ class ReplayedAnswer(Exception):  # noqa: N818 - not an error: it ends the reque
         self.response = response
 
 
+class _RolledBackError(Exception):
+    """A rehearsal is over."""
+
+
 class Change:
     """One request that changes something.
 
@@ -81,6 +85,16 @@ class Change:
             yield session
         if self._answered:
             self._reservation = None  # the key has its answer: there is nothing to free
+
+    @asynccontextmanager
+    async def rehearsal(self) -> AsyncIterator[AsyncSession]:
+        """Open a transaction that is rolled back when the block ends: what it wrote was never there."""
+        try:
+            async with self._database.write() as session:
+                yield session
+                raise _RolledBackError
+        except _RolledBackError:
+            pass
 
     async def accepted(self, session: AsyncSession, operation: BaseModel) -> Response:
         """Return 202 with the operation (a model with an `id`): the work goes on in the background.

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import Caller
@@ -13,10 +13,13 @@ from app.db.session import Database
 from app.engine.models import LIVE, Operation
 from app.http import sse
 from app.http.caller import CallerDep
+from app.http.change import Change
 from app.http.concurrency import Streams
 from app.http.pagination import Page, PageRequest
 from app.operations import repository
 from app.operations.feed import Feed
+from app.operations.plans import PlanOut, plan_out
+from app.operations.prepared import Begin, Prepared
 from app.operations.schemas import EventOut, OperationOut, OperationStatus, ResourceRef, event_out, operation_out
 from app.operations.service import Ledger
 
@@ -35,8 +38,31 @@ def get_ledger(request: Request) -> Ledger:
     return ledger
 
 
+DryRunQuery = Annotated[bool, Query(description="Only tell what would be done: 200 with a plan, and nothing begun.")]
+DRY_RUN: dict[int | str, dict[str, Any]] = {
+    200: {"model": PlanOut, "description": "With `dry_run`: what would be done."}
+}
+"""What a route that takes `dry_run` may answer, too."""
+
 DatabaseDep = Annotated[Database, Depends(get_database)]
 LedgerDep = Annotated[Ledger, Depends(get_ledger)]
+
+
+async def begin_or_plan(change: Change, ledger: Ledger, prepared: Prepared, *, dry_run: bool) -> Response:
+    """Begin a prepared change in the request's one transaction, or only tell what it would do.
+
+    What would be done is begun, too, in a transaction that is rolled back: so all that would refuse it does.
+    """
+    how = Begin(callback_url=change.callback_url, check_match=change.check_match)
+    if dry_run:
+        async with change.rehearsal() as session:
+            await prepared.begin(session, how)
+            plan = plan_out(prepared, ledger.begun(session))
+        async with change.transaction() as session:
+            return await change.answer(session, 200, plan)
+    async with change.transaction() as session:
+        operation = await prepared.begin(session, how)
+        return await change.accepted(session, await ledger.out(session, operation))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.types import utcnow
-from app.engine.models import LIVE, Operation, OperationDependency, OperationEvent, StackWatch
+from app.engine.models import LIVE, Operation, OperationDependency, OperationEvent, OperationWatch
 from app.operations.errors import OperationNotFoundError
 from app.operations.schemas import ResourceRef, event_out
 
@@ -125,7 +125,9 @@ async def list_events(
 async def follow(session: AsyncSession, operation_ids: Collection[str], seconds: float) -> None:
     """Note that somebody follows these operations: their stacks' events are read for the next `seconds`."""
     await session.execute(
-        update(StackWatch).where(col(StackWatch.operation_id).in_(operation_ids)).values(followed_until=utcnow(seconds))
+        update(OperationWatch)
+        .where(col(OperationWatch.operation_id).in_(operation_ids))
+        .values(followed_until=utcnow(seconds))
     )
 
 
@@ -210,8 +212,8 @@ async def follow_families(session: AsyncSession, operation_ids: Collection[str],
         col(Operation.id).in_(operation_ids) | col(Operation.parent_id).in_(operation_ids)
     )
     await session.execute(
-        update(StackWatch)
-        .where(col(StackWatch.operation_id).in_(family))
+        update(OperationWatch)
+        .where(col(OperationWatch.operation_id).in_(family))
         .values(followed_until=utcnow(seconds))
         .execution_options(synchronize_session=False)
     )

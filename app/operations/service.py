@@ -27,6 +27,9 @@ GROUP_KIND = "cluster.apply"
 """A parent: it holds no lock and does nothing itself."""
 
 
+_BEGUN = "operations begun"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """The resource that an operation changes, and where it is."""
@@ -133,6 +136,7 @@ class Ledger:
             request_id=caller.request_id,
         )
         session.add(operation)
+        session.info.setdefault(_BEGUN, []).append(operation)
         try:
             await session.flush()
         except IntegrityError as error:
@@ -140,6 +144,11 @@ class Ledger:
         await self.add_needs(session, operation, plan.needs)
         await self._notifier.notify(session, OPERATIONS)
         return operation
+
+    def begun(self, session: AsyncSession) -> Sequence[Operation]:
+        """Return the operations that a transaction has begun so far, in their order, without those that hold others."""
+        begun: list[Operation] = session.info.get(_BEGUN, [])
+        return [operation for operation in begun if operation.kind != GROUP_KIND]
 
     async def add_needs(self, session: AsyncSession, operation: Operation, needs: Sequence[Needs]) -> None:
         """Say what an operation waits for; it must be pending, in this very transaction."""

@@ -4,15 +4,14 @@ from typing import ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.cloudformation.driver import StackDriver
 from app.core.failure import Cause, Failure
 from app.db.base import APPLIED
 from app.db.session import Database
 from app.engine.contract import Cancelled, Context, Done, Ending, Fail, Outcome, Reconciler, Wait
 from app.engine.models import Operation
-from app.engine.stack_driver import StackDriver
 from app.gateways.aws.cloud import Cloud, Clouds
 from app.gateways.aws.stack import IN_PROGRESS, STABLE
-from app.operations.replacement import may_replace
 from app.operations.transitions import settle
 from app.registries import repository
 from app.registries.models import Registry
@@ -71,7 +70,7 @@ class EnsureRegistry(RegistryReconciler):
         ):
             return Fail(_HALF_DELETED)
         template = registry_stack(registry.id, RegistrySpec.model_validate(registry.spec))
-        result = await driver.ensure(template, may_replace=may_replace)
+        result = await driver.ensure(template)
         if isinstance(result, Wait | Fail):
             return result
         context.data["outputs"] = {

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from app.core.fields import AwsAccountId, Region, RepositoryName, Spec, Tags
+from app.core.fields import AwsAccountId, PrincipalArn, Region, RepositoryName, Spec, Tags
 from app.operations.schemas import Condition, Phase
 from app.registries.lifecycle import LifecycleSpec
 
@@ -44,9 +44,7 @@ class GranteesSpec(Spec):
     """Who is given something beside the registry's own account; all of them together."""
 
     accounts: list[AwsAccountId] = Field(default=[], max_length=100)
-    roles: list[
-        Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[\w+=,.@/-]+$", max_length=2048)]
-    ] = Field(default=[], max_length=100, description="ARNs of IAM roles, which must exist.")
+    roles: list[PrincipalArn] = Field(default=[], max_length=100, description="ARNs of IAM roles, which must exist.")
     organizations: list[Annotated[str, Field(pattern=r"^o-[a-z0-9]{10,32}$")]] = Field(
         default=[], max_length=10, description="Everybody in these AWS organisations."
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, model_validator
 
 from app.core.errors import FieldError
-from app.core.fields import AwsAccountId, Region, Spec
+from app.core.fields import AwsAccountId, Region, RoleArn, Spec
 from app.gateways.aws.ecr_account import CacheRule, ReplicationRule
 from app.operations.errors import ImmutableFieldError
 
@@ -15,7 +15,6 @@ PREFIX = r"^((?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*/?|RO
 
 _FILTER = r"^(?:[a-z0-9]+(?:[._-][a-z0-9]*)*/)*[a-z0-9]*(?:[._-][a-z0-9]*)*$"
 
-RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$", max_length=2048)]
 SecretArn = Annotated[
     str,
     Field(
@@ -37,9 +36,7 @@ class CacheRuleSpec(Spec):
     )
     upstream_prefix: Prefix | None = Field(default=None, description="Only what is below it there; ROOT is all.")
     credential_arn: SecretArn | None = Field(default=None, description="The secret that ECR logs in with there.")
-    role_arn: (
-        Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$", max_length=2048)] | None
-    ) = Field(default=None, description="The role that ECR takes for an ECR of another account.")
+    role_arn: RoleArn | None = Field(default=None, description="The role that ECR takes for an ECR of another account.")
 
 
 class CacheRuleOut(CacheRuleSpec):

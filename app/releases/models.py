@@ -1,7 +1,7 @@
 """Tables of releases, of what each of their revisions was made of, and of credentials for charts' sources."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field
@@ -21,6 +21,7 @@ class Release(ResourceColumns, table=True):
     their names; see `secrets/places.py`).
     """
 
+    TYPE: ClassVar[str] = "release"
     __tablename__ = "releases"
     __table_args__ = (
         page_index("releases"),

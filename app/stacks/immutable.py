@@ -1,9 +1,8 @@
 """What of a spec cannot be changed, since AWS could only replace the resource; specs as CONTRACT names their fields.
 
-Sources: "Update requires" in the CloudFormation references of AWS::EKS::Cluster, AWS::EKS::Nodegroup and
-AWS::ECR::Repository
-(https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-eks-cluster.html,
-…/aws-resource-eks-nodegroup.html, …, the same as `createOnlyProperties` of their schemas), UpdateClusterConfig
+Sources: "Update requires" in the CloudFormation references of AWS::EKS::Cluster and AWS::ECR::Repository
+(https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-eks-cluster.html, …, the same as
+`createOnlyProperties` of their schemas), UpdateClusterConfig
 (https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateClusterConfig.html), and for the authentication mode
 https://docs.aws.amazon.com/eks/latest/userguide/setting-up-access-entries.html.
 
@@ -15,8 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.core.errors import InvalidError
-from app.stacks.machine import default_ami_type
+from app.core.validation import differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +43,6 @@ CLUSTER: tuple[Immutable, ...] = (
 )
 """Fields of the cluster spec. Not among them: `access`, which has an order of its own."""
 
-NODEGROUP: tuple[Immutable, ...] = (
-    Immutable("/cluster", "a node group cannot move to another cluster"),
-    Immutable("/name", "AWS can only replace a node group to rename it"),
-    Immutable("/capacity_type", "AWS can only replace a node group to change its capacity type"),
-    Immutable("/ami_type", "AWS can only replace a node group to change its AMI type"),
-    Immutable("/subnets", "AWS can only replace a node group to change its subnets"),
-)
-"""Fields of the node group spec. Not among them: `instance_types`, of which one alone can be changed for another,
-`disk_size_gib` and `ssh`, which are in the launch template and roll the nodes."""
-
 REGISTRY: tuple[Immutable, ...] = (
     Immutable("/name", "AWS can only replace a repository to rename it"),
     Immutable("/region", "a registry cannot move to another region; replication copies it there"),
@@ -73,35 +61,9 @@ def cluster_violations(before: Mapping[str, Any], after: Mapping[str, Any]) -> t
     )
 
 
-def nodegroup_violations(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Immutable, ...]:
-    """Return every forbidden change between two node group specs.
-
-    One instance type may become another one (it stands in the launch template and rolls the nodes), if the AMI type
-    stays: neither the other way of several types nor another architecture is possible without a new group.
-    """
-    found = tuple(_changed(NODEGROUP, before, after))
-    old, new = list(before.get("instance_types") or ()), list(after.get("instance_types") or ())
-    if old == new:
-        return found
-    if len(old) > 1 or len(new) > 1:
-        reason = "AWS can only replace a node group to change several instance types"
-    elif not after.get("ami_type") and _image(old) != _image(new):
-        reason = "the new instance type needs another AMI type, for which AWS can only replace the node group"
-    else:
-        return found
-    return (*found, Immutable("/instance_types", reason))
-
-
 def registry_violations(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Immutable, ...]:
     """Return every forbidden change between two registry specs."""
     return tuple(_changed(REGISTRY, before, after))
-
-
-def _image(instance_types: list[str]) -> str | None:
-    try:
-        return default_ami_type(instance_types)
-    except InvalidError:
-        return None
 
 
 def _access_violations(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Immutable, ...]:
@@ -114,15 +76,5 @@ def _access_violations(before: Mapping[str, Any], after: Mapping[str, Any]) -> t
 def _changed(rules: tuple[Immutable, ...], before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Immutable]:
     for rule in rules:
         key = rule.pointer.removeprefix("/")
-        for pointer in _differences(before.get(key), after.get(key), rule.pointer):
+        for pointer in differences(before.get(key), after.get(key), rule.pointer):
             yield Immutable(pointer, rule.reason)
-
-
-def _differences(before: Any, after: Any, pointer: str) -> Iterator[str]:
-    """Yield the pointers of all innermost fields that differ; lists count as one field."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for key in sorted({*before, *after}):
-            escaped = key.replace("~", "~0").replace("/", "~1")
-            yield from _differences(before.get(key), after.get(key), f"{pointer}/{escaped}")
-    elif before != after:
-        yield pointer

@@ -95,8 +95,8 @@ class Outbox:
     async def phases(self, session: AsyncSession, changes: Sequence[PhaseChange]) -> None:
         """Hear of changed phases, before the transaction that changes them commits."""
         for change in changes:
-            row, resource_type = change.row, payloads.PHASE_TYPES.get(str(change.row.__tablename__))
-            if resource_type is None:
+            row, resource_type = change.row, change.row.resource_type
+            if resource_type not in payloads.PATHS:
                 continue
             subject = Subject(row.project_id, ResourceRef(type=resource_type, id=row.id, name=row.name))
             event_type = f"{resource_type}.phase_changed"

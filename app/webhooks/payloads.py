@@ -1,10 +1,11 @@
 """What endpoints are sent, `{type, timestamp, data}` as in Standard Webhooks; the models are the documentation too."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.kinds.all import KINDS
 from app.operations.schemas import OperationOut, OperationStatus, Phase, ResourceRef, Step
 
 LARGEST = 64 * 1024
@@ -13,19 +14,20 @@ LARGEST = 64 * 1024
 PING = "webhook.ping"
 ENDINGS = ("operation.succeeded", "operation.failed", "operation.cancelled")
 STEP = "operation.step"
-PHASE_TYPES = {"clusters": "cluster", "nodegroups": "nodegroup", "registries": "registry", "releases": "release"}
-"""From the table of a resource to its type: those whose phases are told."""
+PATHS = {
+    "cluster": "/clusters",
+    **{kind.type: kind.path for kind in KINDS.values()},
+    "registry": "/registries",
+    "release": "/releases",
+}
+"""The types of resources whose phases are told, each with the path of its list."""
 
-EventType = Literal[
-    "operation.succeeded",
-    "operation.failed",
-    "operation.cancelled",
-    "operation.step",
-    "cluster.phase_changed",
-    "nodegroup.phase_changed",
-    "registry.phase_changed",
-    "release.phase_changed",
-]
+if TYPE_CHECKING:
+    EventType: TypeAlias = str
+    PhaseEventType: TypeAlias = str
+else:  # made of the list of kinds, which mypy does not run
+    PhaseEventType = Literal[tuple(f"{type_}.phase_changed" for type_ in PATHS)]
+    EventType = Literal[(*ENDINGS, STEP, *get_args(PhaseEventType))]
 """What an endpoint can ask for; `webhook.ping` comes when it is asked for."""
 
 _SEQUENCE = "Grows from event to event of one resource; one with a lower number than the last one seen is older news."
@@ -116,7 +118,7 @@ class PhaseChanged(BaseModel):
         }
     )
 
-    type: Literal["cluster.phase_changed", "nodegroup.phase_changed", "registry.phase_changed", "release.phase_changed"]
+    type: PhaseEventType
     timestamp: datetime
     data: PhaseData
 
@@ -154,5 +156,5 @@ def operation_payload(
 
 def resource_path(resource: ResourceRef) -> str | None:
     """Return the path of a resource, or None for what has none of its own (addons)."""
-    plural = next((table for table, kind in PHASE_TYPES.items() if kind == resource.type), None)
-    return f"/{plural}/{resource.id}" if plural else None
+    path = PATHS.get(resource.type)
+    return f"{path}/{resource.id}" if path else None

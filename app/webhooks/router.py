@@ -24,7 +24,7 @@ from app.webhooks.dependencies import (
 )
 from app.webhooks.payloads import (
     ENDINGS,
-    PHASE_TYPES,
+    PATHS,
     PING,
     STEP,
     OperationEnded,
@@ -228,5 +228,5 @@ _document(PING, pinged)
 _document(STEP, operation_stepped)
 for _event in ENDINGS:
     _document(_event, operation_ended)
-for _type in PHASE_TYPES.values():
+for _type in PATHS:
     _document(f"{_type}.phase_changed", phase_changed)

@@ -1,16 +1,19 @@
 """What callers send and see of webhooks and their deliveries."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.core.fields import Spec, Tags
 from app.core.outbound import LONGEST
 from app.webhooks import secrets
-from app.webhooks.payloads import EventType
+from app.webhooks.payloads import PATHS, EventType
 
-ResourceType = Literal["cluster", "nodegroup", "addon", "registry", "release"]
+if TYPE_CHECKING:
+    ResourceType: TypeAlias = str
+else:
+    ResourceType = Literal[(*PATHS, "addon")]
 DeliveryStatus = Literal["pending", "succeeded", "failed"]
 
 DEFAULT_EVENTS: list[EventType] = ["operation.succeeded", "operation.failed", "operation.cancelled"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
-from app.core.failure import Cause, Failure
+from app.core.failure import Cause, Failure, RefusedError
 from app.gateways.aws.hints import advise
 from app.gateways.aws.metrics import CALLS
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 
-class AwsError(Exception):
+class AwsError(RefusedError):
     """AWS refused or could not be asked.
 
     Attributes:
@@ -26,10 +26,8 @@ class AwsError(Exception):
         operation: What was called: `cloudformation:DescribeStacks`.
         request_id: AWS's request id, when there was an answer.
         status: HTTP status, when there was an answer.
-        retryable: Whether the same call may succeed later, with nothing changed by anybody.
     """
 
-    retryable: ClassVar[bool] = False
     failure_code: ClassVar[str] = "aws_error"
 
     def __init__(

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from app.cloudformation.root_cause import failure_of
 from app.gateways.aws.cloudformation import CloudFormation
 from app.gateways.aws.errors import AlreadyExists, Conflict, InvalidRequest, NotFound
-from app.gateways.aws.root_cause import failure_of
 from app.gateways.aws.stack import IN_PROGRESS, ChangeSet, Stack
 
 

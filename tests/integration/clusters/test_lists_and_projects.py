@@ -13,8 +13,8 @@ from app.clusters.schemas import ClusterSpec
 from app.core.ids import new_id
 from app.db.base import DEFAULT_ACCOUNT, DEFAULT_PROJECT
 from app.engine.models import Operation
-from app.nodegroups.models import Nodegroup
-from app.nodegroups.schemas import NodegroupSpec
+from app.kinds.nodegroup.models import Nodegroup
+from app.kinds.nodegroup.spec import NodegroupSpec
 
 
 @pytest.fixture(params=["sqlite_url", "postgres_url"])

@@ -13,10 +13,11 @@ from integration.engine.conftest import Bench, settings_of
 from sqlalchemy import func, select
 from sqlmodel import col
 
+from app.cloudformation import poller as poller_module
+from app.cloudformation.models import WATCHER, PollerLease
+from app.cloudformation.poller import Poller
 from app.db.base import DEFAULT_ACCOUNT
-from app.engine import poller as poller_module
-from app.engine.models import Operation, OperationEvent, PollerLease, StackWatch
-from app.engine.poller import Poller
+from app.engine.models import Operation, OperationEvent, OperationWatch
 from app.gateways.aws.clients import PROCESS, AwsClients
 from app.gateways.aws.cloudformation import CloudFormation
 from app.operations import repository
@@ -53,7 +54,13 @@ class Watching:
             operation = await session.get_one(Operation, operation_id)
             operation.status = "running"
             session.add(
-                StackWatch(operation_id=operation_id, stack_id=stack_id, account_id=DEFAULT_ACCOUNT, region=REGION)
+                OperationWatch(
+                    operation_id=operation_id,
+                    target_id=stack_id,
+                    watcher=WATCHER,
+                    account_id=DEFAULT_ACCOUNT,
+                    region=REGION,
+                )
             )
 
     async def woken(self, operation_id: str) -> bool:
@@ -97,7 +104,7 @@ async def test_one_call_serves_all_that_wait(watching: Watching, localcloud: Loc
 
         await watching.bench.until(some_polls)
         async with watching.bench.database.read() as session:
-            left = await session.scalar(select(func.count()).select_from(StackWatch))
+            left = await session.scalar(select(func.count()).select_from(OperationWatch))
             owners = (await session.execute(select(col(PollerLease.owner)))).scalars().all()
         assert (left, len(owners)) == (5, 1)
         assert set(localcloud.calls()) == {LISTS}

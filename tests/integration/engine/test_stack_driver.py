@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from integration.conftest import LocalCloud
 
+from app.cloudformation import driver
+from app.cloudformation.driver import StackDriver
 from app.core.ids import new_id
-from app.engine import stack_driver
 from app.engine.contract import Cancelled, Context, Fail, NewEvent, TransientError, Wait
 from app.engine.models import Operation
-from app.engine.stack_driver import StackDriver
 from app.gateways.aws.clients import PROCESS, AwsClients
 from app.gateways.aws.cloudformation import CloudFormation
 from app.gateways.aws.errors import Throttled
@@ -195,14 +195,14 @@ def site(
     aws_environment: LocalCloud,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Site:
-    monkeypatch.setattr(stack_driver, "LAG_SECONDS", 0.05)
+    monkeypatch.setattr(driver, "LAG_SECONDS", 0.05)
     return Site(cloudformation, aws_environment, request.param)
 
 
 async def test_a_stack_is_created_once(site: Site) -> None:
     run = site.run()
     stack = await run.ensure(site.template())
-    assert (stack.status, stack.tags[stack_driver.OPERATION_TAG]) == ("CREATE_COMPLETE", run.operation.id)
+    assert (stack.status, stack.tags[driver.OPERATION_TAG]) == ("CREATE_COMPLETE", run.operation.id)
     assert await site.stacks() == ["CREATE_COMPLETE"]
     assert sum(message.endswith("CREATE_COMPLETE") for message in run.messages) == 2
 
@@ -245,7 +245,7 @@ async def test_an_update_goes_through_one_change_set_and_keeps_its_own_events(si
     await first.ensure(site.template())
     updated = await second.ensure(site.template(days=30))
     assert updated.status == "UPDATE_COMPLETE"
-    assert updated.tags[stack_driver.OPERATION_TAG] == first.operation.id
+    assert updated.tags[driver.OPERATION_TAG] == first.operation.id
     updates = [event for event in await site.cloudformation.events(site.name) if "UPDATE_IN" in event.status]
     assert [event.logical_id for event in updates] == [site.name, "Group0"]
     assert any("UPDATE_COMPLETE" in message for message in second.messages)

@@ -11,9 +11,10 @@ from integration.events.conftest import SECONDS, STREAM, Server, event, operatio
 from sqlalchemy import text, update
 from sqlmodel import col
 
+from app.cloudformation.models import WATCHER
 from app.db.base import DEFAULT_ACCOUNT
 from app.db.session import Database
-from app.engine.models import Operation, StackWatch
+from app.engine.models import Operation, OperationWatch
 from app.http import sse
 from app.operations import feed
 
@@ -201,7 +202,9 @@ async def test_a_stopping_service_ends_its_streams(server: Server) -> None:
 async def test_while_it_is_followed_aws_is_asked(server: Server) -> None:
     parent = operation(kind="cluster.apply")
     child = operation(parent_id=parent.id)
-    watch = StackWatch(operation_id=child.id, stack_id="arn", account_id=DEFAULT_ACCOUNT, region="r")
+    watch = OperationWatch(
+        operation_id=child.id, target_id="arn", watcher=WATCHER, account_id=DEFAULT_ACCOUNT, region="r"
+    )
     await save(server.database, parent, child, watch, event(parent, "one"))
 
     async def followed() -> bool:

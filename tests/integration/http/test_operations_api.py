@@ -7,10 +7,11 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from app.cloudformation.models import WATCHER
 from app.core.ids import new_id
 from app.db.base import DEFAULT_ACCOUNT, DEFAULT_PROJECT
 from app.db.session import Database
-from app.engine.models import Operation, OperationEvent, StackWatch
+from app.engine.models import Operation, OperationEvent, OperationWatch
 
 
 def operation(**values: Any) -> Operation:
@@ -101,7 +102,7 @@ async def test_events_of_a_parent_and_its_children(client: httpx.AsyncClient, da
     child = operation(parent_id=parent.id, status="running", resource_name="gpu", resource_type="nodegroup")
     ended = operation(parent_id=parent.id, status="succeeded", resource_name="old")
     watches = [
-        StackWatch(operation_id=row.id, stack_id="arn", account_id=DEFAULT_ACCOUNT, region="r")
+        OperationWatch(operation_id=row.id, target_id="arn", watcher=WATCHER, account_id=DEFAULT_ACCOUNT, region="r")
         for row in (child, ended)
     ]
     events = [event(parent, "one"), event(child, "two"), event(ended, "three")]

@@ -12,8 +12,8 @@ import pytest
 from integration.conftest import LocalCloud
 from integration.running import REGION, Slipway, running
 
+from app.cloudformation import driver
 from app.demo import oci
-from app.engine import stack_driver
 from app.gateways.helm import binary
 
 
@@ -21,7 +21,7 @@ from app.gateways.helm import binary
 async def slipway(
     sqlite_url: str, aws_environment: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Slipway]:
-    monkeypatch.setattr(stack_driver, "CHANGE_SET_SECONDS", 0.1)  # AWS takes seconds, the local cloud none
+    monkeypatch.setattr(driver, "CHANGE_SET_SECONDS", 0.1)  # AWS takes seconds, the local cloud none
     async with running(sqlite_url, aws_environment) as service:
         yield service
 

@@ -9,7 +9,7 @@ from integration.conftest import LocalCloud
 from integration.registries.conftest import made, pusher_of
 from integration.running import REGION, Slipway, pointers, running
 
-from app.engine import stack_driver
+from app.cloudformation import driver
 
 UNTAGGED = {"tag_status": "untagged", "count_type": "sinceImagePushed", "count_number": 14}
 
@@ -211,7 +211,7 @@ async def test_images_are_only_deleted_when_that_is_asked_for(slipway: Slipway, 
 async def test_images_that_come_after_the_request_stop_a_delete(
     database_url: str, aws_environment: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stack_driver, "CHANGE_SET_SECONDS", 0.1)
+    monkeypatch.setattr(driver, "CHANGE_SET_SECONDS", 0.1)
     async with running(database_url, aws_environment) as slipway:
         registry = await made(slipway, slipway.name)
         path = f"/registries/{registry['id']}"

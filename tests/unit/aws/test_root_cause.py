@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.gateways.aws.root_cause import failed_resources, failure_of, present_attempt, root_cause
+from app.cloudformation.root_cause import failed_resources, failure_of, present_attempt, root_cause
 from app.gateways.aws.stack import StackEvent
 
 STACK = "arn:aws:cloudformation:us-east-1:111122223333:stack/slipway-demo/0a"

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.core.errors import InvalidError
-from app.nodegroups import service as nodegroups
+from app.kinds import parts
+from app.kinds.all import KINDS
 from app.registries import service as registries
 from app.releases import with_cluster as releases
 
@@ -19,7 +20,12 @@ def release(name: str, namespace: str = "apps") -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("parse", "document", "place", "said"),
     [
-        (lambda raw: nodegroups.parse(raw, "shop"), lambda name: {"name": name}, "/nodegroups", "'web'"),
+        (
+            lambda raw: parts.parse(KINDS.values(), {"nodegroups": raw}, "shop"),
+            lambda name: {"name": name},
+            "/nodegroups",
+            "'web'",
+        ),
         (
             lambda raw: registries.parse(raw, region="us-west-2", account="default"),
             lambda name: {"name": name},

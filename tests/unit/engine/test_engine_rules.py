@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.cloudformation.events import is_of, stack_event
+from app.cloudformation.poller import interval
 from app.core.ids import new_id
 from app.engine.contract import Context
 from app.engine.models import Operation
-from app.engine.poller import interval
 from app.engine.runner import MAX_BACKOFF_SECONDS, backoff
-from app.engine.stack_events import is_of, stack_event
 from app.gateways.aws.stack import StackEvent
 from app.stacks.naming import client_token
 

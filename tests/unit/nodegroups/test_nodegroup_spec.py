@@ -4,7 +4,7 @@ import pytest
 
 from app.core.errors import InvalidError
 from app.core.validation import validate
-from app.nodegroups.schemas import NODEGROUP_EXAMPLE, NodegroupSpec
+from app.kinds.nodegroup.spec import NODEGROUP_EXAMPLE, NodegroupSpec
 
 
 @pytest.mark.parametrize("field", ["tags", "labels"])

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.nodegroups.ports import ClusterView
-from app.nodegroups.render import subnets_of
-from app.nodegroups.schemas import NodegroupSpec
+from app.clusters.view import ClusterView
+from app.kinds.nodegroup.spec import NodegroupSpec
+from app.kinds.nodegroup.template import subnets_of
 
 OWN = {
     "zones": ["us-west-2a"],

@@ -5,8 +5,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from stack_samples import FACTS, GIVEN, KEY, PUBLIC_KEY, ROLE, ULID, ZONES, create_only, document, examples, schema
 
+from app.kinds.nodegroup.kind import NODEGROUPS
+from app.kinds.nodegroup.spec import NodegroupSpec
 from app.stacks.cluster import Access, ClusterInput, Encryption, Endpoints, cluster_template
-from app.stacks.immutable import cluster_violations, nodegroup_violations
+from app.stacks.immutable import cluster_violations
 from app.stacks.network import GivenNetwork, OwnNetwork
 from app.stacks.nodegroup import NodegroupInput, Scaling, Ssh, nodegroup_template
 from app.stacks.template import REPLACEABLE_TYPES
@@ -105,6 +107,10 @@ def render_nodegroup(spec):
             tags=spec["tags"],
         )
     )
+
+
+def nodegroup_violations(before, after):
+    return tuple(NODEGROUPS.violations(NodegroupSpec.model_validate(before), NodegroupSpec.model_validate(after)))
 
 
 def render_cluster(spec, created_in_mode):

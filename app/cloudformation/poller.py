@@ -11,21 +11,22 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
+from app.cloudformation.events import is_of, stack_event
+from app.cloudformation.metrics import POLL_INTERVAL, POLLS, WATCHED
+from app.cloudformation.models import WATCHER, PollerLease
 from app.core.settings import Settings
 from app.db.notify import EVENTS
 from app.db.session import Database
 from app.db.types import utcnow
 from app.engine import claims
 from app.engine.claims import event_values
-from app.engine.metrics import POLL_INTERVAL, POLLS, WATCHED
-from app.engine.models import Operation, OperationEvent, PollerLease, StackWatch
+from app.engine.models import Operation, OperationEvent, OperationWatch
 from app.engine.results import insert_new
-from app.engine.stack_events import is_of, stack_event
 from app.gateways.aws.cloudformation import CloudFormation
 from app.gateways.aws.errors import AwsError, NotFound, Throttled
 
@@ -137,7 +138,8 @@ class Poller:
 
     async def _start_missing(self) -> None:
         async with self._database.read() as session:
-            keys = await session.execute(select(col(StackWatch.account_id), col(StackWatch.region)).distinct())
+            watched = select(col(OperationWatch.account_id), col(OperationWatch.region))
+            keys = await session.execute(watched.where(_ours()).distinct())
             for account_id, region in keys:
                 self._start((account_id, region))
 
@@ -190,20 +192,23 @@ class Poller:
             POLLS.labels(key[1], "ok").inc()
         if followed and rhythm.are_events_due():
             rhythm.events_read()
-            for watch in await self._watches(key, col(StackWatch.followed_until) > utcnow()):
+            for watch in await self._watches(key, col(OperationWatch.followed_until) > utcnow()):
                 await self._read_events(key, watch)
 
     async def _waiting(self, key: Key) -> _Waiting:
         query = select(
-            utcnow(), func.count(), func.max(col(StackWatch.created_at)), func.max(col(StackWatch.followed_until))
-        ).where(col(StackWatch.account_id) == key[0], col(StackWatch.region) == key[1])
+            utcnow(),
+            func.count(),
+            func.max(col(OperationWatch.created_at)),
+            func.max(col(OperationWatch.followed_until)),
+        ).where(_ours(key))
         async with self._database.read() as session:
             now, count, youngest, followed = (await session.execute(query)).one()
         age = (now - youngest).total_seconds() if youngest else 0.0
         return _Waiting(count, age, followed is not None and followed > now)
 
-    async def _watches(self, key: Key, *where: ColumnElement[bool]) -> Sequence[StackWatch]:
-        query = select(StackWatch).where(col(StackWatch.account_id) == key[0], col(StackWatch.region) == key[1], *where)
+    async def _watches(self, key: Key, *where: ColumnElement[bool]) -> Sequence[OperationWatch]:
+        query = select(OperationWatch).where(_ours(key), *where)
         async with self._database.read() as session:
             return (await session.execute(query)).scalars().all()
 
@@ -229,22 +234,23 @@ class Poller:
         watched = await self._watches(key)
         client = await self._cloudformation(*key)
         in_progress = await client.in_progress()
-        ended = [watch for watch in watched if watch.stack_id not in in_progress]
+        ended = [watch for watch in watched if watch.target_id not in in_progress]
         if not ended:
             return
         async with self._database.write() as session:
             for watch in ended:
                 await session.execute(
-                    delete(StackWatch).where(
-                        col(StackWatch.operation_id) == watch.operation_id, col(StackWatch.stack_id) == watch.stack_id
+                    delete(OperationWatch).where(
+                        col(OperationWatch.operation_id) == watch.operation_id,
+                        col(OperationWatch.target_id) == watch.target_id,
                     )
                 )
             await claims.wake(session, self._database.notifier, sorted({watch.operation_id for watch in ended}))
 
-    async def _read_events(self, key: Key, watch: StackWatch) -> None:
+    async def _read_events(self, key: Key, watch: OperationWatch) -> None:
         client = await self._cloudformation(*key)
         try:
-            events = await client.events(watch.stack_id, until_event_id=watch.last_event_id)
+            events = await client.events(watch.target_id, until_event_id=watch.last_event_id)
         except NotFound:  # of a stack that somebody else deleted long ago: its operation will find out
             return
         if not events:
@@ -264,8 +270,19 @@ class Poller:
                 await claims.order_events(session)
                 await insert_new(session, OperationEvent, rows)
             await session.execute(
-                update(StackWatch)
-                .where(col(StackWatch.operation_id) == watch.operation_id, col(StackWatch.stack_id) == watch.stack_id)
+                update(OperationWatch)
+                .where(
+                    col(OperationWatch.operation_id) == watch.operation_id,
+                    col(OperationWatch.target_id) == watch.target_id,
+                )
                 .values(last_event_id=events[-1].id)
             )
             await self._database.notifier.notify(session, EVENTS)
+
+
+def _ours(key: Key | None = None) -> ColumnElement[bool]:
+    """Hold of stacks that are watched, of one account + region if that is given."""
+    ours = col(OperationWatch.watcher) == WATCHER
+    if key is None:
+        return ours
+    return and_(ours, col(OperationWatch.account_id) == key[0], col(OperationWatch.region) == key[1])

@@ -1,6 +1,5 @@
 """What callers send and see of managed node groups."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -11,13 +10,12 @@ from app.core.fields import (
     SecurityGroupId,
     Spec,
     SubnetId,
-    Tags,
     Zone,
     is_label_value,
     label_key,
     plain_key,
 )
-from app.operations.schemas import Condition, Phase
+from app.kinds.kind import OwnedSpec
 
 _EFFECTS = {"NoSchedule": "NO_SCHEDULE", "NoExecute": "NO_EXECUTE", "PreferNoSchedule": "PREFER_NO_SCHEDULE"}
 _RESERVED_PREFIXES = ("kubernetes.io", "k8s.io", "eks.amazonaws.com", "slipway.dev")
@@ -121,12 +119,11 @@ NODEGROUP_EXAMPLE: dict[str, Any] = {
 }
 
 
-class NodegroupSpec(Spec):
+class NodegroupSpec(OwnedSpec):
     """The desired state of a managed node group."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [NODEGROUP_EXAMPLE]})
 
-    cluster: str = Field(max_length=100, description="Id or name of the cluster.")
     name: NodegroupName
     version: KubernetesVersion | None = Field(default=None, description="None takes the cluster's at creation.")
     instance_types: list[Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$", max_length=40)]] = Field(
@@ -138,7 +135,6 @@ class NodegroupSpec(Spec):
     disk_size_gib: int = Field(default=80, ge=20, le=16384)
     labels: Annotated[dict[str, str], AfterValidator(_labels)] = {}
     taints: list[TaintSpec] = Field(default=[], max_length=50)
-    tags: Tags = {}
     subnets: list[SubnetId] | None = Field(default=None, min_length=1, max_length=16)
     subnet_type: Literal["public", "private"] | None = Field(
         default=None, description="Which of the cluster's subnets; None: the private ones, if they have a way out."
@@ -165,49 +161,3 @@ class NodegroupOutputs(BaseModel):
     arn: str | None = None
     role_arn: str | None = None
     ssh_private_key_parameter: str | None = Field(default=None, description="Name in SSM Parameter Store.")
-
-
-class NodegroupStatus(BaseModel):
-    """The observed state of a node group."""
-
-    phase: Phase
-    conditions: list[Condition]
-    outputs: NodegroupOutputs
-    observed_generation: int
-
-
-class NodegroupOut(BaseModel):
-    """A managed node group: desired `spec`, observed `status`."""
-
-    model_config = ConfigDict(
-        title="Nodegroup",
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "ng_01jd3x8k7q2v5w9z4c6b8n0m1t",
-                    "name": "workers",
-                    "cluster_id": "clu_01jd3x8k7q2v5w9z4c6b8n0m1r",
-                    "spec": NODEGROUP_EXAMPLE,
-                    "status": {
-                        "phase": "active",
-                        "conditions": [],
-                        "outputs": {"arn": "arn:aws:eks:us-west-2:111122223333:nodegroup/shop/workers/0ac1"},
-                        "observed_generation": 1,
-                    },
-                    "generation": 1,
-                    "created_at": "2026-11-23T08:00:00Z",
-                    "updated_at": "2026-11-23T08:10:00Z",
-                }
-            ]
-        },
-    )
-
-    id: str
-    name: str
-    cluster_id: str
-    spec: NodegroupSpec
-    status: NodegroupStatus
-    generation: int
-    created_at: datetime
-    updated_at: datetime
-    deleted_at: datetime | None = None

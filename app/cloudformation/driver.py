@@ -11,12 +11,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from app.cloudformation.events import is_of, stack_event
+from app.cloudformation.models import WATCHER
+from app.cloudformation.root_cause import failure_of
 from app.core.failure import Failure
-from app.engine.contract import Cancelled, Context, Fail, TransientError, Wait
-from app.engine.stack_events import is_of, stack_event
+from app.engine.contract import Cancelled, Context, Fail, TransientError, Wait, Watch
 from app.gateways.aws.cloudformation import CloudFormation
 from app.gateways.aws.errors import AlreadyExists, Conflict, InvalidRequest, NotFound
-from app.gateways.aws.root_cause import failure_of
 from app.gateways.aws.stack import (
     DELETED,
     EMPTY,
@@ -28,7 +29,7 @@ from app.gateways.aws.stack import (
     StackEvent,
 )
 from app.stacks.naming import change_set_name, client_token
-from app.stacks.template import StackTemplate
+from app.stacks.template import REPLACEABLE_TYPES, StackTemplate
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,14 @@ LAG_SECONDS = 2.0
 Replaces = Callable[[Change], bool]
 
 
+def _is_replaceable(change: Change) -> bool:
+    return change.type in REPLACEABLE_TYPES
+
+
+def _wait_for(stack_id: str) -> Wait:
+    return Wait(RECHECK_SECONDS, Watch(WATCHER, stack_id))
+
+
 class StackDriver:
     """One stack of one operation."""
 
@@ -63,14 +72,12 @@ class StackDriver:
         state: dict[str, Any] = self._context.data.setdefault(self._key, {})
         return state
 
-    async def ensure(
-        self, template: StackTemplate, *, may_replace: Replaces = lambda _change: False
-    ) -> Stack | Wait | Fail:
+    async def ensure(self, template: StackTemplate, *, may_replace: Replaces = _is_replaceable) -> Stack | Wait | Fail:
         """Bring the stack to the template; return it once it is there.
 
         Args:
             template: What it should be; its name finds the stack.
-            may_replace: Which replacements of resources were asked for; an update with any other is refused.
+            may_replace: Which resources may be replaced; an update that would replace any other is refused.
 
         Raises:
             AwsError: AWS refused a call, or does not answer.
@@ -114,7 +121,7 @@ class StackDriver:
                 await self._cloudformation.cancel_update(stack.id, self._token("cancel", 1))
             except (Conflict, InvalidRequest) as error:  # it has moved on since we looked
                 log.info("the update of %s is not cancelled: %s", stack.name, error)
-            return Wait(RECHECK_SECONDS, (stack.id,))
+            return _wait_for(stack.id)
         if stack.status in IN_PROGRESS:
             return await self._wait(stack)
         return await self._taken_back(stack)
@@ -156,7 +163,7 @@ class StackDriver:
         await self._intend("continue", stack_id=stack.id)
         await self._cloudformation.continue_update_rollback(stack.id, self._token("continue", 1))
         self._count("continue")
-        return Wait(RECHECK_SECONDS, (stack.id,))
+        return _wait_for(stack.id)
 
     async def _clear(self, stack: Stack) -> Wait | Fail:
         """Delete what an earlier operation left in a state that takes no update."""
@@ -176,7 +183,7 @@ class StackDriver:
             raise TransientError(error.as_failure(resource=template.name), retry_after=LAG_SECONDS) from error
         self._count("create")
         self._state["stack_id"] = stack_id
-        return Wait(RECHECK_SECONDS, (stack_id,))
+        return _wait_for(stack_id)
 
     async def _created(self, stack: Stack) -> Stack | Fail:
         if stack.status == "CREATE_COMPLETE":
@@ -247,7 +254,7 @@ class StackDriver:
             await self._cloudformation.execute_change_set(stack.id, change_set.name, token)
         except (Conflict, NotFound) as error:  # executed before a crash, or outdated, since we looked: look again
             raise TransientError(error.as_failure(resource=stack.name), retry_after=LAG_SECONDS) from error
-        return Wait(RECHECK_SECONDS, (stack.id,))
+        return _wait_for(stack.id)
 
     async def _updated(self, stack: Stack) -> Stack | Fail:
         if stack.status == "UPDATE_COMPLETE":
@@ -257,7 +264,7 @@ class StackDriver:
 
     async def _wait(self, stack: Stack) -> Wait:
         self._state["stack_id"] = stack.id
-        return Wait(RECHECK_SECONDS, (stack.id,))
+        return _wait_for(stack.id)
 
     async def _failed(self, stack: Stack) -> Fail:
         events = await self._record_events(stack)
@@ -280,7 +287,7 @@ class StackDriver:
         except Conflict as error:  # it moved into a state that takes no delete yet
             raise TransientError(error.as_failure(resource=stack.name), retry_after=5.0) from error
         self._state["deleting"] = True
-        return Wait(RECHECK_SECONDS, (stack.id,))
+        return _wait_for(stack.id)
 
     async def _warn_of_leftovers(self, stack: Stack) -> None:
         for resource in await self._cloudformation.resources(stack.id):

@@ -1,7 +1,7 @@
 """From a node group's row to the input of its template. Pure."""
 
-from app.nodegroups.ports import ClusterView
-from app.nodegroups.schemas import NodegroupSpec
+from app.clusters.view import ClusterView
+from app.kinds.nodegroup.spec import NodegroupSpec
 from app.stacks.nodegroup import ClusterFacts, NodegroupInput, Scaling, Ssh, Update, nodegroup_template
 from app.stacks.taints import Taint
 from app.stacks.template import StackTemplate

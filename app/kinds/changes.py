@@ -1,0 +1,338 @@
+"""The use cases of every kind, whoever asks: a route, the request of a whole cluster, a retry.
+
+A change is two halves. The first looks, at AWS too, in no transaction, and gives a `Prepared` change; its `begin`
+writes desired state and operation in a transaction of the caller's. What is only planned is prepared and not begun.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.clusters import repository as clusters
+from app.clusters.view import ClusterView
+from app.core.caller import Caller
+from app.core.errors import FieldError, InvalidError
+from app.core.ids import new_id
+from app.core.merge_patch import merge_patch
+from app.core.validation import validate
+from app.db import resources
+from app.db.session import Database
+from app.engine.models import Operation
+from app.gateways.aws.cloud import Cloud, Clouds
+from app.kinds import errors, rows
+from app.kinds.kind import Kind, Patch
+from app.operations import repository as operations
+from app.operations.errors import ImmutableFieldError, NotRetryableError
+from app.operations.prepared import Begin, Prepared, StackChange
+from app.operations.service import Ledger, Needs, Plan, Target
+from app.operations.transitions import check_unchanged, want
+from app.stacks.template import StackTemplate, refuse_dynamic_references
+
+Verb = Literal["create", "update", "delete"]
+
+_IDENTIFIES = "identifies the {title} and cannot be changed"
+
+
+class Follower(Protocol):
+    """Begins what waited for a resource that is being created by itself."""
+
+    async def __call__(
+        self, session: AsyncSession, caller: Caller, cluster: ClusterView, needs: Sequence[Needs]
+    ) -> None:
+        """Begin it, after `needs`."""
+        ...
+
+
+@dataclass(slots=True)
+class Changes:
+    """Create, update, delete, retry and cancel of every kind.
+
+    Attributes:
+        kinds: All of them, by type.
+        followers: By type, what waits for its creates.
+    """
+
+    database: Database
+    clouds: Clouds
+    ledger: Ledger
+    kinds: Mapping[str, Kind[Any]]
+    followers: Mapping[str, Follower] = field(default_factory=dict)
+
+    async def create(self, kind: Kind[Any], caller: Caller, spec: Any) -> Prepared:
+        """Prepare to create a resource; one of a cluster that is still being created will wait for it.
+
+        Raises:
+            InvalidError: AWS does not have what the spec names, or no template can say that.
+            SlipwayError: there is no such cluster, or AWS cannot be asked.
+        """
+        name = kind.name_of(spec)
+        async with self.database.read() as session:
+            row = await clusters.get(session, caller.project_id, spec.cluster)
+            existing = await rows.named(session, kind, row.id, name)
+        cluster, stack = ClusterView.of(row), None
+        if existing is None and cluster.phase not in ("deleting", "failed"):  # else the transaction says so
+            stack = await self.check(kind, spec, cluster, await self.clouds.of(cluster.account_id, cluster.region))
+
+        async def begin(session: AsyncSession, how: Begin) -> Operation:
+            locked = await clusters.get(session, caller.project_id, cluster.id, lock=True)
+            operation = await self.add(session, kind, caller, ClusterView.of(locked), spec, how)
+            await self._follow(session, kind, caller, ClusterView.of(locked), operation)
+            return operation
+
+        return Prepared(
+            None,
+            spec.model_dump(mode="json"),
+            lambda: [(None, stack)],
+            begin,
+        )
+
+    async def check(
+        self,
+        kind: Kind[Any],
+        spec: Any,
+        cluster: ClusterView,
+        cloud: Cloud,
+        before: Any = None,
+        resource_id: str = "",
+    ) -> StackTemplate:
+        """Check that a template can be made of a spec, and that AWS has what it names; return the template.
+
+        Raises:
+            InvalidError: with pointers into the spec.
+        """
+        refuse_dynamic_references(spec.model_dump(mode="json"))
+        stack = kind.preview(spec, cluster, before, resource_id)
+        wrong = list(await kind.check(cloud, spec, cluster, before))
+        if wrong:
+            raise InvalidError(f"AWS does not have what the {kind.title} asks for.", wrong)
+        return stack
+
+    async def add(
+        self, session: AsyncSession, kind: Kind[Any], caller: Caller, cluster: ClusterView, spec: Any, how: Begin
+    ) -> Operation:
+        """Write the row of a new resource and its create.
+
+        Raises:
+            ResourceExistsError: the cluster has one of that name.
+            ClusterDeletingError: the cluster is being deleted.
+            ClusterFailedError: the cluster cannot be used.
+            InvalidError: the cluster cannot have this.
+        """
+        _refuse_unusable(cluster)
+        name = kind.name_of(spec)
+        existing = await rows.named(session, kind, cluster.id, name)
+        if existing is not None:
+            raise errors.exists(kind, cluster, name, existing.id)
+        spec = kind.complete(spec, cluster, None)
+        row = rows.new(
+            kind,
+            id=new_id(kind.prefix),
+            project_id=cluster.project_id,
+            account_id=cluster.account_id,
+            region=cluster.region,
+            name=name,
+            cluster_id=cluster.id,
+            spec=spec.model_dump(mode="json"),
+            tags=spec.tags,
+            phase="creating",
+        )
+        await resources.insert(session, row, errors.exists(kind, cluster, name, None))
+        needs = await self._needs(session, cluster)
+        return await self._begin(session, kind, caller, row, "create", how, needs=needs)
+
+    async def update(self, kind: Kind[Any], caller: Caller, row: Any, patch: dict[str, Any]) -> Prepared:
+        """Prepare a merge patch of a resource's spec; one that failed to be created is created anew with it.
+
+        Raises:
+            ImmutableFieldError: AWS could only replace the resource for one of the changes.
+            InvalidError: the patched spec is not valid, or AWS does not have what it names.
+            SlipwayError: the resource or its cluster is being deleted or changed, or AWS cannot be asked.
+        """
+        patched = kind.patch(row.spec, patch) if kind.patch else Patch(merge_patch(row.spec, patch))
+        spec: Any = validate(kind.spec, patched.document)
+        async with self.database.read() as session:
+            cluster = await self._check_change(session, kind, row, spec)
+        before = _applied(kind, row)
+        stack = await self.check(kind, spec, cluster, await self.clouds.of(row.account_id, row.region), before, row.id)
+
+        async def begin(session: AsyncSession, how: Begin) -> Operation:
+            locked = await rows.get(session, caller.project_id, kind, row.id, lock=True)
+            how.check_match(locked.generation)
+            owner = await self._check_change(session, kind, locked, spec)
+            check_unchanged(row, locked)
+            wanted, usable = kind.complete(spec, owner, before), locked.phase == "active"
+            want(locked, wanted.model_dump(mode="json"), wanted.tags)
+            locked.phase = "updating"
+            upgrades = before is not None and getattr(before, "version", None) != getattr(wanted, "version", None)
+            said = {**patched.said, "usable": usable, "version_change": upgrades}
+            needs = await self._needs(session, owner)
+            operation = await self._begin(session, kind, caller, locked, "update", how, said, needs=needs)
+            if not locked.observed_generation:
+                await self._follow(session, kind, caller, owner, operation)
+            return operation
+
+        def stacks() -> list[StackChange]:
+            return [(kind.template(row.id, before, cluster, {}) if before else None, stack)]
+
+        known = row.applied_spec if before else None
+        return Prepared(known, spec.model_dump(mode="json"), stacks, begin)
+
+    async def delete(self, kind: Kind[Any], caller: Caller, row: Any) -> Prepared:
+        """Prepare to delete a resource.
+
+        Raises:
+            OperationInProgressError: it is being changed; a create will be superseded.
+        """
+        before = _applied(kind, row)
+        async with self.database.read() as session:
+            cluster = ClusterView.of(await clusters.by_id(session, row.cluster_id))
+
+        async def begin(session: AsyncSession, how: Begin) -> Operation:
+            locked = await rows.get(session, caller.project_id, kind, row.id, lock=True)
+            how.check_match(locked.generation)
+            return await self.remove(session, kind, caller, locked, how)
+
+        def stacks() -> list[StackChange]:
+            return [(kind.template(row.id, before, cluster, {}) if before else None, None)]
+
+        known = row.applied_spec if before else None
+        return Prepared(known, None, stacks, begin)
+
+    async def remove(self, session: AsyncSession, kind: Kind[Any], caller: Caller, row: Any, how: Begin) -> Operation:
+        """Begin to delete a resource, its row locked; a create that runs is superseded.
+
+        With its cluster (`how.parent_id`), a delete that runs stays as it is, and any other change is waited for.
+
+        Raises:
+            OperationInProgressError: it is being changed, and is deleted by itself.
+        """
+        live = await operations.live_of(session, row.id)
+        needs, usable = list(how.needs), row.phase == "active"
+        verb = live.kind.rpartition(".")[2] if live else None
+        if live is not None and verb == "create":
+            await self.ledger.supersede(session, live)
+            needs.append(Needs(live.id, "end"))
+        elif live is not None and how.parent_id is not None:
+            if verb == "delete":
+                return live
+            needs.append(await self.ledger.let_end(session, live))
+            usable = bool(live.input.get("usable"))
+        else:
+            await self.ledger.check_free(session, row.id)
+        said = {"usable": usable, "force": how.retry_of is not None}
+        row.phase = "deleting"
+        return await self._begin(session, kind, caller, row, "delete", how, said, needs=needs)
+
+    def is_cancellable(self, operation: Operation) -> bool:
+        """Tell whether what runs can be stopped: a create, and an update that changes no version."""
+        verb = operation.kind.rpartition(".")[2]
+        return verb == "create" or (verb == "update" and not operation.input.get("version_change"))
+
+    async def retry(
+        self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str | None = None
+    ) -> Operation:
+        """Begin a failed operation again from where it stopped.
+
+        Raises:
+            NotRetryableError: the resource is gone.
+        """
+        type_, _, verb = operation.kind.rpartition(".")
+        kind = self.kinds[type_]
+        try:
+            row = await rows.get(session, caller.project_id, kind, operation.resource_id, lock=True)
+        except errors.ResourceNotFoundError as error:
+            what = f"{kind.title[0].upper()}{kind.title[1:]}"
+            raise NotRetryableError(f"{what} {operation.resource_name!r} is gone.") from error
+        if verb == "delete":
+            return await self.remove(session, kind, caller, row, Begin(parent_id=parent_id, retry_of=operation.id))
+        cluster = ClusterView.of(await clusters.by_id(session, row.cluster_id))
+        await self._refuse_deleting(session, kind, row, cluster)
+        row.phase = "creating" if verb == "create" else "updating"
+        plan = Plan.again(operation, needs=await self._needs(session, cluster), parent_id=parent_id)
+        new = await self.ledger.begin(session, caller, _target(kind, row), plan)
+        await self._follow(session, kind, caller, cluster, new)
+        return new
+
+    async def _begin(
+        self,
+        session: AsyncSession,
+        kind: Kind[Any],
+        caller: Caller,
+        row: Any,
+        verb: Verb,
+        how: Begin,
+        said: Mapping[str, Any] | None = None,
+        *,
+        needs: Sequence[Needs],
+    ) -> Operation:
+        step = "delete_stack" if verb == "delete" else "update_stack" if row.observed_generation else "create_stack"
+        plan = Plan(
+            f"{kind.type}.{verb}",
+            (step,),
+            {"usable": False, "generation": row.generation, **(said or {})},
+            needs=needs,
+            parent_id=how.parent_id,
+            retry_of=how.retry_of,
+            callback_url=how.callback_url,
+        )
+        return await self.ledger.begin(session, caller, _target(kind, row), plan)
+
+    async def _follow(
+        self, session: AsyncSession, kind: Kind[Any], caller: Caller, cluster: ClusterView, operation: Operation
+    ) -> None:
+        follower = self.followers.get(kind.type)
+        if follower is not None and operation.parent_id is None:
+            await follower(session, caller, cluster, [Needs(operation.id, "end")])
+
+    async def _check_change(self, session: AsyncSession, kind: Kind[Any], row: Any, spec: Any) -> ClusterView:
+        cluster = ClusterView.of(await clusters.by_id(session, row.cluster_id))
+        await self._refuse_deleting(session, kind, row, cluster)
+        await self.ledger.check_free(session, row.id)
+        _check_mutable(kind, row, spec)
+        await self._needs(session, cluster)
+        return cluster
+
+    async def _needs(self, session: AsyncSession, cluster: ClusterView) -> list[Needs]:
+        """Return what must come first: the cluster's create must succeed, any other change of it must end."""
+        live = await operations.live_of(session, cluster.id)
+        if live is None and not cluster.is_there:
+            raise errors.ClusterFailedError(f"Cluster {cluster.name!r} has failed.", cluster_id=cluster.id)
+        return [Needs(live.id, "end" if cluster.is_there else "success")] if live else []
+
+    async def _refuse_deleting(self, session: AsyncSession, kind: Kind[Any], row: Any, cluster: ClusterView) -> None:
+        if cluster.phase == "deleting":
+            raise errors.ClusterDeletingError(f"Cluster {cluster.name!r} is being deleted.", cluster_id=cluster.id)
+        if row.phase == "deleting":
+            live = await operations.live_of(session, row.id)
+            raise errors.deleting(kind, row.name, live.id if live else None)
+
+
+def _target(kind: Kind[Any], row: Any) -> Target:
+    return Target(kind.type, row.id, row.name, row.project_id, row.account_id, row.region)
+
+
+def _applied(kind: Kind[Any], row: Any) -> Any | None:
+    """Return the spec that AWS has; None if the resource never came to be."""
+    return kind.spec.model_validate(row.applied_spec) if row.observed_generation else None
+
+
+def _refuse_unusable(cluster: ClusterView) -> None:
+    if cluster.phase == "deleting":
+        raise errors.ClusterDeletingError(f"Cluster {cluster.name!r} is being deleted.", cluster_id=cluster.id)
+    if cluster.phase == "failed":
+        raise errors.ClusterFailedError(f"Cluster {cluster.name!r} has failed.", cluster_id=cluster.id)
+
+
+def _check_mutable(kind: Kind[Any], row: Any, after: Any) -> None:
+    """Refuse what AWS can only replace; what never came to be may change all but its identity."""
+    before: Any = kind.spec.model_validate(row.applied_spec)
+    found = list(kind.violations(before, after)) if row.observed_generation else []
+    if before.cluster != after.cluster and not any(each.pointer == "/cluster" for each in found):
+        found.append(FieldError("/cluster", _IDENTIFIES.format(title=kind.title)))
+    if not row.observed_generation:
+        changed = [name for name in kind.identity if getattr(before, name) != getattr(after, name)]
+        found += [FieldError(f"/{name}", _IDENTIFIES.format(title=kind.title)) for name in changed]
+    if found:
+        raise ImmutableFieldError(f"AWS could only replace the {kind.title} to change this.", found)

@@ -1,0 +1,225 @@
+"""What Slipway has to know of one kind of resource: data and a few functions. The rest of the package works with it."""
+
+import builtins
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, Field
+from troposphere import Template
+
+from app.clusters.view import ClusterView
+from app.core.errors import FieldError
+from app.core.fields import Spec, Tags
+from app.core.validation import differences
+from app.db.base import ResourceColumns
+from app.gateways.aws.cloud import Cloud
+from app.kinds.rows import Resource
+from app.stacks.naming import stack_name
+from app.stacks.template import StackTemplate, render, stack_tags
+
+Facts = Mapping[str, Any]
+
+
+class OwnedSpec(Spec):
+    """What the spec of everything that belongs to a cluster has."""
+
+    cluster: str = Field(max_length=100, description="Id or name of the cluster.")
+    tags: Tags = {}
+
+
+S = TypeVar("S", bound=OwnedSpec)
+_PLACEHOLDER = "0" * 26
+
+
+class Stage(IntEnum):
+    """When the delete of a cluster takes something away: the lowest first, each after all before it has succeeded."""
+
+    NODES = 1
+    ADDONS = 2
+    ACCESS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What a merge patch makes of a spec.
+
+    Attributes:
+        document: The whole spec after it, not validated yet.
+        said: What the operation's `input` is to keep of the request beside the spec.
+    """
+
+    document: dict[str, Any]
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """What a kind is told when it looks at AWS in the background.
+
+    Attributes:
+        name: The resource's.
+        exists: Whether it was ever there.
+        said: The operation's `input`.
+    """
+
+    name: str
+    exists: bool
+    said: Mapping[str, Any]
+
+
+def owned_stack_name(type_: str, resource_id: str, cluster: str, name: str) -> str:
+    """Return the name of the stack of what belongs to a cluster; of an ARN what follows its account."""
+    return stack_name(type_, resource_id, f"{cluster}/{name.rpartition(':')[2]}")
+
+
+def owned_stack(
+    template: Template,
+    type_: str,
+    resource_id: str,
+    name: str,
+    cluster: ClusterView,
+    tags: Mapping[str, str],
+    *capabilities: str,
+) -> StackTemplate:
+    """Return the stack of what belongs to a cluster.
+
+    Args:
+        template: What it holds.
+        type_: Of the kind.
+        resource_id: Of the resource.
+        name: Of the resource.
+        cluster: The cluster.
+        tags: The caller's.
+        capabilities: `CAPABILITY_IAM` if it makes roles.
+    """
+    tagged = stack_tags(resource_id, cluster.name, tags)
+    return StackTemplate(
+        owned_stack_name(type_, resource_id, cluster.name, name), render(template), capabilities, tagged
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """The codes of a kind's problems; literal in its file, so that they are found by searching."""
+
+    not_found: str
+    exists: str
+    deleting: str
+
+
+def _as_it_is(spec: S, _cluster: ClusterView, _before: S | None) -> S:
+    return spec
+
+
+async def _nothing_wrong(_cloud: Cloud, _spec: Any, _cluster: ClusterView, _before: Any) -> Sequence[FieldError]:
+    return ()
+
+
+async def _no_facts(_cloud: Cloud, _spec: Any, _cluster: ClusterView, _looking: Looking) -> Facts:
+    return {}
+
+
+def _no_more_rules(_before: Any, _after: Any) -> Sequence[FieldError]:
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind(Generic[S]):
+    """One kind.
+
+    Attributes:
+        type: Its word in operations, events and webhooks: `fargate_profile`.
+        plural: Its word in a cluster's own request, and in paths with `-` for `_`: `fargate_profiles`.
+        prefix: Of ids, two to five letters.
+        title: For people, in the middle of a sentence: `Fargate profile`.
+        about: What it is, at the begin of a sentence: `A managed node group`.
+        codes: Of its problems.
+        spec: The desired state; the document has it as `FargateProfileSpec`.
+        outputs: What callers see of what AWS made; a field `role_arn` is the stack's output `RoleArn`.
+        identity: Fields that make a resource's name, which is unique in its cluster; more than one are joined by `/`.
+        fixed: What AWS cannot change, by JSON pointer, each with what to tell a caller. Name the source in the file.
+        stage: When a cluster's delete takes it away.
+        example: A spec.
+        example_outputs: What may come of it.
+        patch_example: A merge patch of it.
+        template: Pure. From id, spec, cluster and facts to the stack; byte-identical for equal inputs. A cluster that
+            is not there yet has no outputs; then only the form counts.
+        check: What AWS can be asked before anything begins: errors with pointers into the spec. `before` is the spec
+            that AWS has: only what differs needs a look.
+        complete: Pure. Fills in what the cluster decides; raises `InvalidError` for what cannot be in it.
+        rules: Pure. What else cannot be changed than whole fields.
+        observe: What the template needs beside the spec, asked in the background; kept for the whole operation, since
+            a template that changes between two looks would be another update.
+        patch: Pure. What a merge patch makes of a spec, if more than that.
+        says: Sentences of the document, by verb, where there is more to say.
+        table: Where its rows are.
+    """
+
+    type: str
+    plural: str
+    prefix: str
+    title: str
+    about: str
+    codes: Codes
+    spec: builtins.type[S]
+    outputs: builtins.type[BaseModel]
+    identity: tuple[str, ...] = ("name",)
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    stage: Stage
+    example: Mapping[str, Any]
+    example_outputs: Mapping[str, Any]
+    patch_example: Mapping[str, Any]
+    template: Callable[[str, S, ClusterView, Facts], StackTemplate]
+    check: Callable[[Cloud, S, ClusterView, S | None], Awaitable[Sequence[FieldError]]] = _nothing_wrong
+    complete: Callable[[S, ClusterView, S | None], S] = _as_it_is
+    rules: Callable[[S, S], Sequence[FieldError]] = _no_more_rules
+    observe: Callable[[Cloud, S, ClusterView, Looking], Awaitable[Facts]] = _no_facts
+    patch: Callable[[dict[str, Any], dict[str, Any]], Patch] | None = None
+    says: Mapping[str, str] = field(default_factory=dict)
+    table: builtins.type[ResourceColumns] = Resource
+
+    @property
+    def word(self) -> str:
+        """The kind's name in the document: `FargateProfile`."""
+        return "".join(part.capitalize() for part in self.type.split("_"))
+
+    @property
+    def path(self) -> str:
+        """The path of its list: `/fargate-profiles`."""
+        return "/" + self.plural.replace("_", "-")
+
+    def name_of(self, spec: S) -> str:
+        """Return a resource's name."""
+        return "/".join(str(getattr(spec, name)) for name in self.identity)
+
+    def stack_name(self, resource_id: str, cluster: str, name: str) -> str:
+        """Return the name of a resource's stack."""
+        return owned_stack_name(self.type, resource_id, cluster, name)
+
+    def preview(self, spec: S, cluster: ClusterView, before: S | None = None, resource_id: str = "") -> StackTemplate:
+        """Return the stack of a spec as a request sees it: nothing was asked in the background yet.
+
+        Raises:
+            InvalidError: no template can say that, or the cluster cannot have it.
+        """
+        complete = self.complete(spec, cluster, before)
+        return self.template(resource_id or f"{self.prefix}_{_PLACEHOLDER}", complete, cluster, {})
+
+    def violations(self, before: S, after: S) -> Sequence[FieldError]:
+        """Return which changes AWS could only make by a replacement, each with the pointer of the innermost field."""
+        old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
+        found = [
+            FieldError(pointer, reason)
+            for rule, reason in self.fixed.items()
+            for pointer in differences(old.get(rule[1:]), new.get(rule[1:]), rule)
+        ]
+        return [*found, *self.rules(before, after)]
+
+    def outputs_of(self, stack: Mapping[str, str]) -> dict[str, Any]:
+        """Return what callers see of a stack's outputs."""
+        return {
+            name: stack.get("".join(part.capitalize() for part in name.split("_")))
+            for name in self.outputs.model_fields
+        }

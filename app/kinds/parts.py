@@ -1,0 +1,140 @@
+"""Kinds in the request of a whole cluster, and in its delete: all of them, in order."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.clusters.models import Cluster
+from app.clusters.view import ClusterView
+from app.core.caller import Caller
+from app.core.errors import FieldError, InvalidError
+from app.core.validation import repeated, validate
+from app.engine.models import Operation
+from app.gateways.aws.cloud import Cloud
+from app.kinds import rows
+from app.kinds.changes import Changes
+from app.kinds.kind import Kind, Stage
+from app.operations.prepared import Begin
+from app.operations.service import Needs
+from app.stacks.template import StackTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One resource of a cluster's request: its kind, its spec, and where it stands (`/nodegroups/0`)."""
+
+    kind: Kind[Any]
+    spec: Any
+    pointer: str
+
+
+class Parts:
+    """What a cluster's own request may hold of every kind."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self.fields: Mapping[str, str] = {kind.plural: kind.type for kind in changes.kinds.values()}
+
+    def parse(self, raw: Mapping[str, Sequence[dict[str, Any]]], cluster: str) -> list[Part]:
+        """Check the specs of a cluster's request; see `parse`."""
+        return parse(self._changes.kinds.values(), raw, cluster)
+
+    async def check(self, cloud: Cloud, parts: Sequence[Part], cluster: ClusterView) -> None:
+        """Ask AWS what can be known before anything begins.
+
+        Raises:
+            InvalidError: likewise.
+        """
+        for part in parts:
+            try:
+                await self._changes.check(part.kind, part.spec, cluster, cloud)
+            except InvalidError as error:
+                raise error.below(part.pointer) from error
+
+    def stacks(self, parts: Sequence[Part], cluster: ClusterView) -> list[StackTemplate]:
+        """Return the stack of each."""
+        return [part.kind.preview(part.spec, cluster) for part in parts]
+
+    async def begin_create(
+        self, session: AsyncSession, caller: Caller, cluster: Cluster, parts: Sequence[Part], *, parent_id: str
+    ) -> list[Operation]:
+        """Begin to create what belongs to a cluster that is being created."""
+        view, how = ClusterView.of(cluster), Begin(parent_id=parent_id)
+        begun = []
+        for part in parts:
+            try:
+                begun.append(await self._changes.add(session, part.kind, caller, view, part.spec, how))
+            except InvalidError as error:
+                raise error.below(part.pointer) from error
+        return begun
+
+    async def begin_delete(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        cluster_id: str,
+        *,
+        after_addons: bool,
+        needs: Sequence[Needs],
+        parent_id: str,
+    ) -> list[Operation]:
+        """Begin to delete what a cluster has, after `needs`: what goes before its addons, or what goes after them.
+
+        Creates that run are superseded.
+        """
+        how = Begin(parent_id=parent_id, needs=needs)
+        return [
+            await self._changes.remove(session, kind, caller, row, how)
+            for kind in self._changes.kinds.values()
+            if (kind.stage > Stage.ADDONS) == after_addons
+            for row in await rows.of_cluster(session, kind, cluster_id)
+        ]
+
+    async def retry(self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str) -> Operation:
+        """Begin a failed operation of one of the kinds again."""
+        return await self._changes.retry(session, caller, operation, parent_id=parent_id)
+
+
+def parse(kinds: Iterable[Kind[Any]], raw: Mapping[str, Sequence[dict[str, Any]]], cluster: str) -> list[Part]:
+    """Check the specs of a cluster's request.
+
+    Args:
+        kinds: Which there are.
+        raw: Documents without `cluster`, by the plural of their kind.
+        cluster: The cluster's name.
+
+    Raises:
+        InvalidError: pointers begin with the plural.
+    """
+    found: list[Part] = []
+    errors: list[FieldError] = []
+    for kind in kinds:
+        parts, wrong = _parse(kind, raw.get(kind.plural, ()), cluster)
+        found += parts
+        errors += wrong
+    if errors:
+        raise InvalidError("What belongs to the cluster is not valid.", errors)
+    return found
+
+
+def _parse(kind: Kind[Any], raw: Sequence[dict[str, Any]], cluster: str) -> tuple[list[Part], list[FieldError]]:
+    parts: list[Part] = []
+    names: dict[str, str] = {}
+    errors: list[FieldError] = []
+    for index, document in enumerate(raw):
+        pointer = f"/{kind.plural}/{index}"
+        if "cluster" in document:
+            errors.append(
+                FieldError(f"{pointer}/cluster", f"must be left out: the {kind.title} belongs to this cluster")
+            )
+            continue
+        try:
+            spec = validate(kind.spec, {**document, "cluster": cluster}, pointer=pointer)
+        except InvalidError as error:
+            errors += error.errors
+        else:
+            parts.append(Part(kind, spec, pointer))
+            names[f"{pointer}/{kind.identity[0]}"] = kind.name_of(spec)
+    return parts, [*errors, *repeated(names)]

@@ -1,0 +1,96 @@
+"""The table of what belongs to a cluster, one for all kinds that have none of their own, and its selects."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Index, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import Field, col
+
+from app.db import resources
+from app.db.base import ResourceColumns, live_unique_index
+from app.kinds.errors import not_found
+from app.operations.errors import AmbiguousNameError
+
+if TYPE_CHECKING:
+    from app.kinds.kind import Kind
+
+
+class Resource(ResourceColumns, table=True):
+    """Something that belongs to a cluster and is a stack of its own: its desired spec and what was observed of it."""
+
+    __tablename__ = "resources"
+    __table_args__ = (
+        Index("ix_resources_project_id_type_id", "project_id", "type", "id"),
+        live_unique_index("uq_resources_live_name", "cluster_id", "type", "name"),
+    )
+
+    type: str = Field(max_length=32)
+    cluster_id: str = Field(max_length=40, foreign_key="clusters.id", index=True)
+
+    @property
+    def resource_type(self) -> str:
+        """The row's kind."""
+        return self.type
+
+
+def of_kind(kind: "Kind[Any]") -> list[ColumnElement[bool]]:
+    """Return the conditions that a row of a kind's table is of that kind."""
+    return [col(Resource.type) == kind.type] if kind.table is Resource else []
+
+
+def of_owner(kind: "Kind[Any]", cluster_id: str) -> list[ColumnElement[bool]]:
+    """Return the conditions that a row is of a kind and belongs to a cluster."""
+    table: Any = kind.table
+    return [*of_kind(kind), col(table.cluster_id) == cluster_id]
+
+
+def new(kind: "Kind[Any]", **columns: Any) -> Any:
+    """Return a new row of a kind's table."""
+    if kind.table is Resource:
+        columns["type"] = kind.type
+    return kind.table(**columns)
+
+
+async def get(
+    session: AsyncSession,
+    project_id: str,
+    kind: "Kind[Any]",
+    reference: str,
+    *,
+    cluster_id: str | None = None,
+    lock: bool = False,
+) -> Any:
+    """Return the resource that an id or name stands for, of one cluster if that is given.
+
+    Raises:
+        NotFoundError: there is none, by the kind's own code: `fargate_profile_not_found`.
+        AmbiguousNameError: several clusters have one of that name.
+    """
+    where = of_kind(kind) if cluster_id is None else of_owner(kind, cluster_id)
+    found = await resources.find(session, kind.table, project_id, reference, *where, lock=lock)
+    if not found:
+        raise not_found(kind, reference)
+    if len(found) > 1:
+        ids = sorted(row.id for row in found)
+        raise AmbiguousNameError(f"{len(found)} {kind.title}s are named {reference!r}; add ?cluster=.", ids=ids)
+    return found[0]
+
+
+async def by_id(session: AsyncSession, kind: "Kind[Any]", resource_id: str) -> Any:
+    """Return a resource by its id, also a deleted one: for the background, which works for every project."""
+    return await session.get_one(kind.table, resource_id)
+
+
+async def of_cluster(session: AsyncSession, kind: "Kind[Any]", cluster_id: str) -> Sequence[Any]:
+    """Return what a cluster has of a kind, oldest first."""
+    table: Any = kind.table
+    query = select(table).where(*of_owner(kind, cluster_id), col(table.deleted_at).is_(None))
+    return (await session.execute(query.order_by(col(table.id)))).scalars().all()
+
+
+async def named(session: AsyncSession, kind: "Kind[Any]", cluster_id: str, name: str) -> Any | None:
+    """Return a cluster's live resource of that name."""
+    table: Any = kind.table
+    query = select(table).where(*of_owner(kind, cluster_id), col(table.name) == name, col(table.deleted_at).is_(None))
+    return (await session.execute(query)).scalar_one_or_none()

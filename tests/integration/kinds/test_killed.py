@@ -1,0 +1,122 @@
+"""A cluster with one of every kind, made and deleted by a service that is killed again and again (kill -9)."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from integration.conftest import LocalCloud
+
+from app.demo.processes import free_port
+from app.kinds.all import KINDS
+
+KEY = "a-key-of-the-tests-that-is-long-enough-0123456789"
+WAIT_SECONDS = 300.0
+SETTINGS = {
+    "SLIPWAY_ADMIN_KEY": KEY,
+    "SLIPWAY_LEASE_SECONDS": "3",
+    "SLIPWAY_TICK_SECONDS": "0.2",
+    "SLIPWAY_POLL_MIN_SECONDS": "0.1",
+    "SLIPWAY_POLL_MAX_SECONDS": "0.3",
+}
+
+
+class Service:
+    """`slipway serve`, which can be killed and started anew."""
+
+    def __init__(self, url: str, cloud: LocalCloud) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLIPWAY_", "AWS_"))}
+        self._environment = kept | cloud.env | SETTINGS | {"SLIPWAY_DATABASE_URL": url}
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        headers = {"Authorization": f"Bearer {KEY}"}
+        self._client = httpx.Client(
+            base_url=f"http://127.0.0.1:{self._port}", headers=headers, timeout=30, verify=False
+        )
+        self.kills = 0
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "app", "serve", "--port", str(self._port)]
+        self._process = subprocess.Popen(command, env=self._environment, stderr=subprocess.DEVNULL)
+        self.until("/readyz", lambda _answer: True)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self.kills += 1
+
+    def restart(self) -> None:
+        self.kill()
+        self.start()
+
+    def close(self) -> None:
+        self._client.close()
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def change(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        answer = self._client.request(method, path, json=body)
+        assert answer.status_code == 202, answer.text
+        return dict(answer.json())
+
+    def until(self, path: str, holds: Any) -> dict[str, Any]:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            assert time.monotonic() < deadline, path
+            try:
+                answer = self._client.get(path)
+                if answer.status_code == 200 and holds(answer.json()):
+                    return dict(answer.json())
+            except httpx.TransportError:
+                assert self._process is not None
+                assert self._process.poll() is None
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def service(tmp_path: Path, aws_environment: LocalCloud) -> Iterator[Service]:
+    made = Service(f"sqlite:///{tmp_path / 'slipway.db'}", aws_environment)
+    made.start()
+    yield made
+    made.close()
+
+
+def carry_on(service: Service, cloud: LocalCloud, operation: str, call: str, counts: Sequence[int]) -> dict[str, Any]:
+    """Kill the service once a call was made so often, for each of `counts`; return the operation once it has ended."""
+    path = f"/operations/{operation}"
+    for count in counts:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while cloud.calls().get(call, 0) < count:
+            assert time.monotonic() < deadline, (call, count)
+            time.sleep(0.02)
+        service.restart()
+    return service.until(path, lambda found: found["status"] in ("succeeded", "failed", "cancelled"))
+
+
+def test_nothing_is_lost_and_nothing_made_twice(service: Service, localcloud: LocalCloud) -> None:
+    own = {kind.plural: [{k: v for k, v in kind.example.items() if k != "cluster"}] for kind in KINDS.values()}
+    network = {"zones": 2, "nat": "none"}
+    body = {"name": "killed", "region": "us-west-2", "addons": [], "network": network, **own}
+    parent = service.change("POST", "/clusters", body)
+    stacks = 1 + len(KINDS)
+    made = carry_on(service, localcloud, parent["id"], "cloudformation:CreateStack", (1, 2, stacks))
+    assert made["status"] == "succeeded", made
+    assert localcloud.calls()["cloudformation:CreateStack"] == stacks
+    for kind in KINDS.values():
+        [item] = service.until(kind.path, lambda _page: True)["items"]
+        assert item["status"]["phase"] == "active"
+
+    deleted = service.change("DELETE", "/clusters/killed")
+    gone = carry_on(service, localcloud, deleted["id"], "cloudformation:DeleteStack", (1, 3, stacks))
+    assert gone["status"] == "succeeded", gone
+    assert {child["kind"] for child in gone["children"]} == {f"{kind}.delete" for kind in KINDS}
+    left = httpx.get(f"{localcloud.endpoint}/_localcloud/leftovers", timeout=60, verify=False).json()
+    assert left == {}
+    assert service.kills == 6
