@@ -8,6 +8,7 @@ the first encrypts, all of them decrypt.
 import base64
 import binascii
 import contextlib
+import hmac
 import logging
 import os
 import re
@@ -82,6 +83,42 @@ class Vault:
             return self._fernet.decrypt(token.encode()).decode()
         except (InvalidToken, EncryptionKeyError) as error:
             raise UndecryptableError("no key of SLIPWAY_ENCRYPTION_KEY fits this secret") from error
+
+    def fingerprint(self, text: str) -> str:
+        """Return by what `text` is known again but cannot be guessed: an HMAC-SHA-256, after the name of its key.
+
+        Raises:
+            NoEncryptionKeyError: there is no usable key.
+        """
+        try:
+            return _fingerprint(self._fingerprint_keys[0], text)
+        except EncryptionKeyError as error:
+            raise NoEncryptionKeyError(str(error), retry_after=300) from error
+
+    def has_fingerprint(self, text: str, fingerprint: str) -> bool | None:
+        """Tell whether a fingerprint is that of `text`; None if it was made with a key that is gone."""
+        try:
+            keys = self._fingerprint_keys
+        except EncryptionKeyError:
+            return None
+        name = fingerprint.partition(":")[0]
+        made_with = next((key for key in keys if _name_of(key) == name), None)
+        return None if made_with is None else hmac.compare_digest(_fingerprint(made_with, text), fingerprint)
+
+    @cached_property
+    def _fingerprint_keys(self) -> list[bytes]:
+        return [
+            HKDF(SHA256(), _FERNET_BYTES, salt=None, info=b"slipway fingerprints of secrets").derive(fernet_key(word))
+            for word in words(self._key())
+        ]
+
+
+def _name_of(key: bytes) -> str:
+    return hmac.digest(key, b"name of the key", "sha256").hex()[:8]
+
+
+def _fingerprint(key: bytes, text: str) -> str:
+    return f"{_name_of(key)}:{hmac.digest(key, b'text:' + text.encode(), 'sha256').hex()}"
 
 
 def open_vault(settings: Settings) -> Vault:

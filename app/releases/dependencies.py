@@ -18,10 +18,11 @@ from app.releases.live import ChartChecks
 from app.releases.models import ChartCredential, Release
 from app.releases.ports import Clusters, ClusterView
 from app.releases.reader import ReleaseReader
+from app.releases.references import shown
+from app.releases.request_secrets import RequestSecrets
 from app.releases.schemas import AccessOut, ReleaseOut, ReleaseOutputs, ReleaseSpec, ReleaseStatus, TestOut
 from app.releases.schemas_credentials import ChartCredentialOut
 from app.releases.service import ReleaseService
-from app.releases.values import redacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class ReleaseFeature:
     live: ChartChecks
     reader: ReleaseReader
     credentials: CredentialService
+    secrets: RequestSecrets
 
 
 def get_feature(request: Request) -> ReleaseFeature:
@@ -121,7 +123,7 @@ def releases_out(feature: ReleaseFeature, releases: Sequence[Release]) -> list[R
 
 def release_out(feature: ReleaseFeature, release: Release, access: dict[str, Any] | None) -> ReleaseOut:
     """Return what callers see of a release."""
-    values = redacted(feature.service.values(release))
+    values = shown(feature.service.values(release))
     return ReleaseOut(
         id=release.id,
         name=release.name,

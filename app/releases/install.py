@@ -13,10 +13,12 @@ from app.gateways.helm.releases import Change
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.errors import KubernetesError
 from app.gateways.kubernetes.namespaces import apply_namespace, namespace_phase
+from app.releases import operation_secrets, resolutions
 from app.releases.activity import CancelledByCallerError, Telling, supervised
 from app.releases.charts import Pinned, pinned
 from app.releases.observe import root_cause, seen_of
 from app.releases.reconcile import ReleaseReconciler, Work, failure_of, later, masked
+from app.releases.resolve import Resolved
 from app.releases.schemas import ReleaseSpec
 from app.releases.watch import watched
 
@@ -85,6 +87,9 @@ class EnsureRelease(ReleaseReconciler):
             foreign = await self._foreign(context, work, kubernetes)
             if foreign is not None:
                 return Fail(foreign)
+            values = await self._with_secrets(context, work, kubernetes)
+            if not isinstance(values, dict):
+                return values
             left = self.seconds_left(context, work)
             if left < SHORTEST_SECONDS:
                 return await self.failed(context, work, kubernetes, helm.WaitTimeout("no time was left to install it"))
@@ -94,7 +99,7 @@ class EnsureRelease(ReleaseReconciler):
                 self.releases(work).upgrade,
                 work.release.name,
                 chart,
-                work.values,
+                values,
                 namespace=work.release.namespace,
                 change=change,
             )
@@ -105,6 +110,28 @@ class EnsureRelease(ReleaseReconciler):
             except CancelledByCallerError:
                 return await self.stopped(context, work, kubernetes)
         return await self.installed(context, work, kubernetes, done)
+
+    async def _with_secrets(self, context: Context, work: Work, kubernetes: Kubernetes) -> dict[str, Any] | Outcome:
+        """Return the values with the secrets that they refer to, which the mask hides from then on."""
+        found = await operation_secrets.resolve(
+            context,
+            self._tools.resolver,
+            work.values,
+            work.release,
+            work.cluster,
+            kubernetes,
+            seconds_left=self.seconds_left(context, work) - SHORTEST_SECONDS,
+        )
+        if not isinstance(found, Resolved):
+            return found
+        if found.found:
+            installed = await operation_secrets.installed_values(kubernetes, work.release)
+            before = [one for each in installed for one in resolutions.secrets_of(each, work.release.facts)]
+            work.mask = found.mask([work.values, *installed], *before)
+            await operation_secrets.note(
+                context, self._tools.database, self._tools.resolver, work.release, work.values, found
+            )
+        return found.filled(work.values)
 
     async def _watched(
         self,
@@ -257,7 +284,9 @@ class RollbackRelease(EnsureRelease):
         return None
 
     async def act(self, context: Context, work: Work, kubernetes: Kubernetes) -> Outcome:
-        """Let helm roll back."""
+        """Let helm roll back; what refers to secrets is rendered anew, with those of now."""
+        if context.operation.input.get("anew"):
+            return await super().act(context, work, kubernetes)
         context.step("roll_back")
         release, wanted = work.release, context.operation.input["revision"]
         releases = self.releases(work)

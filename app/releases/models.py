@@ -16,7 +16,7 @@ class Release(ResourceColumns, table=True):
     `spec` is without its values, which are encrypted in `sealed_values`. `facts` keeps: `chart` (what the last
     success was made of: name, version, app_version, digest, and `source`, the spec's chart), `serving` (which objects
     serve), `access` and `tests` (as last seen), `begun` (helm has touched the cluster for it),
-    `running` (a helm of ours may have been killed).
+    `running` (a helm of ours may have been killed), `resolutions` (which references were resolved, by fingerprint).
     """
 
     __tablename__ = "releases"

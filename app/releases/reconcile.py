@@ -33,12 +33,15 @@ from app.gateways.kubernetes.clients import KubernetesClients
 from app.gateways.kubernetes.connection import Connection
 from app.gateways.kubernetes.errors import Forbidden, KubernetesError, Unauthorized
 from app.operations.transitions import Verb, settle, with_condition
-from app.releases import repository
+from app.releases import repository, resolutions
 from app.releases.activity import Places
 from app.releases.charts import Charts
 from app.releases.errors import ValuesLostError
 from app.releases.models import Release, ReleaseRevision
+from app.releases.operation_secrets import installed_values
 from app.releases.ports import Clusters, ClusterView
+from app.releases.references import mask_of
+from app.releases.resolve import Resolver
 from app.releases.service import ReleaseService
 from app.releases.values import Mask
 
@@ -66,6 +69,7 @@ class Tools:
     kubernetes: KubernetesClients
     charts: Charts
     places: Places
+    resolver: Resolver
 
 
 @dataclass(slots=True)
@@ -77,7 +81,7 @@ class Work:
         cluster: Where it is.
         now: By the database's clock.
         connection: To its API server; None if there never was one.
-        values: Of the spec, secret ones too.
+        values: Of the spec, secret ones too; references as they are.
         mask: Hides those in texts.
     """
 
@@ -126,6 +130,7 @@ class ReleaseReconciler(Reconciler):
         with self._tools.places.taken(work.cluster.id):
             async with self.kubernetes(work) as kubernetes:
                 try:
+                    await self._hide_installed(work, kubernetes)
                     if context.phase == "recover":
                         return await self.recover(context, work, kubernetes)
                     await self.repair(context, work, kubernetes)
@@ -152,10 +157,12 @@ class ReleaseReconciler(Reconciler):
         await self.settle_phase(session, release, operation, ending)
         revision = data.get("outputs", {}).get("revision")
         if ending == "succeeded" and revision:
-            release.facts = {**release.facts, APPLIED: release.spec}
+            facts = resolutions.settled(release.facts, operation.id, revision)
+            release.facts = {**facts, APPLIED: release.spec}
             await _keep_revision(session, release, revision, release, data.get("chart") or {})
         elif revision and "recovered" in data:
             old = await repository.revision(session, release.id, data["recovered"])
+            release.facts = resolutions.settled(release.facts, operation.id, revision, like=data["recovered"])
             if old is not None:
                 await _keep_revision(session, release, revision, old, old.chart)
 
@@ -258,7 +265,14 @@ class ReleaseReconciler(Reconciler):
             now = await repository.now(session)
         values = self._tools.service.values(release)
         connection = await connection_of(self._tools.clouds, cluster)
-        return Work(release, cluster, now, connection, values, Mask(values))
+        return Work(release, cluster, now, connection, values, mask_of(values))
+
+    async def _hide_installed(self, work: Work, kubernetes: Kubernetes) -> None:
+        """Have the mask hide the secrets that helm was given before, too: the cluster's messages may quote them."""
+        if resolutions.paths(work.release.facts):
+            installed = await installed_values(kubernetes, work.release)
+            secrets = [secret for each in installed for secret in resolutions.secrets_of(each, work.release.facts)]
+            work.mask = mask_of([work.values, *installed], secrets)
 
     async def _set_reachable(self, work: Work, status: str, failure: Failure | None) -> None:
         async with self._tools.database.write() as session:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Request, Response
 from sqlmodel import col
 
+from app.core.errors import FieldError
 from app.core.merge_patch import merge_patch
 from app.core.validation import validate
 from app.db import resources
@@ -30,7 +31,10 @@ from app.releases.dependencies import (
     release_out,
     releases_out,
 )
+from app.releases.errors import SecretError
 from app.releases.models import Release
+from app.releases.references import check_references, references_in
+from app.releases.resolutions import with_references
 from app.releases.schemas import ReleaseOut, ReleaseSpec
 from app.releases.schemas_live import RollbackRequest
 from app.releases.values import effective, restored
@@ -73,6 +77,7 @@ async def create_release(spec: ReleaseSpec, change: ChangeDep, database: Databas
     """Install a chart; a release of a cluster that is still being created waits for it."""
     values = effective(spec)
     restored(values, {}, "/values")
+    check_references(values, "/values")
     project = change.caller.project_id
     async with database.read() as session:
         cluster = await feature.clusters.get(session, project, spec.cluster)
@@ -80,8 +85,9 @@ async def create_release(spec: ReleaseSpec, change: ChangeDep, database: Databas
         registry = await feature.service.registry(session, project, spec)
     chart = None
     if existing is None and cluster.phase not in ("deleting", "failed"):  # else the transaction says so
+        secrets = await feature.secrets.check(values, cluster, spec.namespace, may_come=bool(spec.depends_on))
         chart = await feature.live.check(
-            spec, values, project_id=project, kubernetes_version=cluster.version, registry=registry
+            spec, values, project_id=project, kubernetes_version=cluster.version, registry=registry, secrets=secrets
         )
     async with change.transaction() as session:
         operation = await feature.service.create(
@@ -108,7 +114,11 @@ async def update_release(
     feature: FeatureDep,
     place: PlaceDep,
 ) -> Response:
-    """Upgrade a release: a JSON merge patch (RFC 7396) of its spec; `set` is read into the values after it."""
+    """Upgrade a release: a JSON merge patch (RFC 7396) of its spec; `set` is read into the values after it.
+
+    One that changes nothing, such as `{}`, upgrades it all the same, with the secrets that its values refer to as they
+    are now.
+    """
     return await _update(release, patch, change, database, feature, place, replace_values=False)
 
 
@@ -156,12 +166,28 @@ async def roll_back_release(
     if kept is not None:
         spec, values, chart = kept.spec, feature.service.opened(kept.sealed_values), kept.chart
     else:  # somebody made it with helm itself
-        spec, values, chart = row.spec, dict(present.values), row.facts.get("chart") or {}
+        spec, chart = row.spec, row.facts.get("chart") or {}
+        values = with_references(dict(present.values), row.facts, feature.secrets.same_for(row.id))
+    anew = kept is not None and bool(references_in(values))
+    if anew:
+        try:
+            await feature.secrets.check(values, found.cluster, row.namespace, may_come=False)
+        except SecretError as error:
+            error.errors = [FieldError("/revision", each.detail) for each in error.errors]
+            raise
     async with change.transaction() as session:
         locked = await repository.get(session, change.caller.project_id, row.id, lock=True)
         change.check_match(locked.generation)
         operation = await feature.service.rollback(
-            session, change.caller, locked, body.revision, spec, values, chart, callback_url=change.callback_url
+            session,
+            change.caller,
+            locked,
+            body.revision,
+            spec,
+            values,
+            chart,
+            anew=anew,
+            callback_url=change.callback_url,
         )
         return await change.accepted(session, await feature.ledger.out(session, operation))
 
@@ -191,7 +217,10 @@ def patched(
     if replace_values:
         document["values"] = patch["values"]  # a null in there is Helm's: it takes a default of the chart away
     spec = validate(ReleaseSpec, document)
-    return spec, restored(effective(spec), before, "" if replace_values else "/values")
+    pointer = "" if replace_values else "/values"
+    values = restored(effective(spec), before, pointer)
+    check_references(values, pointer)
+    return spec, values
 
 
 async def _update(
@@ -211,6 +240,9 @@ async def _update(
         cluster = await feature.service.check_change(session, row, spec)
         registry = await feature.service.registry(session, row.project_id, spec)
     pin = pinned(row.facts.get("chart"), spec.chart)
+    pointer = "" if replace_values else "/values"
+    may_come = bool(spec.depends_on)
+    secrets = await feature.secrets.check(values, cluster, spec.namespace, may_come=may_come, pointer=pointer)
     chart = await feature.live.check(
         spec,
         values,
@@ -218,6 +250,7 @@ async def _update(
         kubernetes_version=cluster.version,
         registry=registry,
         pin=pin,
+        secrets=secrets,
     )
     async with change.transaction() as session:
         locked = await repository.get(session, change.caller.project_id, row.id, lock=True)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import ConfigDict, RootModel
 
+from app.core.errors import SlipwayError
 from app.gateways.kubernetes.diff import ObjectChange
 from app.gateways.kubernetes.resources import Resource
 from app.http.change import DirectChangeDep
@@ -16,6 +17,9 @@ from app.operations.dependencies import DatabaseDep
 from app.releases.charts import pinned
 from app.releases.dependencies import FeatureDep, FoundDep
 from app.releases.manifest import without_secrets
+from app.releases.references import shown
+from app.releases.request_secrets import without_quoted
+from app.releases.resolutions import concealed
 from app.releases.router import patched
 from app.releases.schemas_live import (
     DiffOut,
@@ -27,6 +31,7 @@ from app.releases.schemas_live import (
     PodOut,
     ResourceOut,
     RevisionOut,
+    SecretDriftOut,
 )
 from app.releases.values import Mask, redacted
 
@@ -48,7 +53,7 @@ class ReleaseValues(RootModel[dict[str, Any]]):
 @router.get("/releases/{release}/history", responses=problems(404, 409))
 async def list_release_revisions(found: FoundDep, feature: FeatureDep) -> Page[RevisionOut]:
     """List the revisions that Helm keeps, newest first, on one page."""
-    mask = Mask(feature.service.values(found.row))
+    mask = await feature.secrets.mask(feature.service.values(found.row), found.row, found.cluster)
     revisions = await feature.reader.history(found.row, found.cluster)
     items = [
         RevisionOut(
@@ -78,8 +83,9 @@ async def get_release_values(
     elif revision is not None:
         values = dict((await feature.reader.get(found.row, found.cluster, revision)).values)
     else:
-        values = feature.service.values(found.row)
-    return conditional(request, found.row.generation, ReleaseValues(redacted(values)))
+        return conditional(request, found.row.generation, ReleaseValues(shown(feature.service.values(found.row))))
+    values = concealed(redacted(values), found.row.facts, revision)
+    return conditional(request, found.row.generation, ReleaseValues(values))
 
 
 @router.get("/releases/{release}/manifest", responses=problems(404, 409, 422))
@@ -90,7 +96,7 @@ async def get_release_manifest(
 ) -> ManifestOut:
     """Get what a revision installed; the data of Secrets, and secret values wherever they stand, are hidden."""
     seen = await feature.reader.get(found.row, found.cluster, revision)
-    mask = Mask([feature.service.values(found.row), seen.values])
+    mask = await feature.secrets.mask(feature.service.values(found.row), found.row, found.cluster, seen=seen.values)
     hooks = "\n---\n".join(hook.manifest for hook in seen.hooks)
     return ManifestOut(
         revision=seen.revision,
@@ -107,29 +113,43 @@ async def get_release_notes(
 ) -> NotesOut:
     """Get what the chart tells its users; secret values in it are hidden."""
     seen = await feature.reader.get(found.row, found.cluster, revision)
-    mask = Mask([feature.service.values(found.row), seen.values])
+    mask = await feature.secrets.mask(feature.service.values(found.row), found.row, found.cluster, seen=seen.values)
     return NotesOut(revision=seen.revision, notes=mask.text(seen.notes))
 
 
 @router.get("/releases/{release}/resources", responses=problems(404, 409))
 async def list_release_resources(found: FoundDep, feature: FeatureDep) -> Page[ResourceOut]:
     """List the objects of the manifest as they are now, each with its readiness and its pods, on one page."""
-    mask = Mask(feature.service.values(found.row))
+    mask = await feature.secrets.mask(feature.service.values(found.row), found.row, found.cluster)
     resources = await feature.reader.resources(found.row, found.cluster)
     return Page(items=[_resource(each, mask) for each in resources], next_page_token=None)
 
 
 @router.get("/releases/{release}/drift", responses=problems(404, 409))
 async def get_release_drift(found: FoundDep, feature: FeatureDep) -> DriftOut:
-    """Compare the live objects with what is installed, by a server-side dry run: what somebody changed beside Helm."""
-    mask = Mask(feature.service.values(found.row))
+    """Compare the live objects with what is installed, by a server-side dry run: what somebody changed beside Helm.
+
+    Secrets that the values refer to are read, and compared with what they were when the release was installed.
+    """
+    mask = await feature.secrets.mask(feature.service.values(found.row), found.row, found.cluster)
     drift = await feature.reader.drift(found.row, found.cluster)
+    stale = await feature.secrets.stale(found.row, found.cluster)
     expected = found.row.outputs.get("revision")
+    secrets = [
+        SecretDriftOut(
+            pointer=each.reference.pointer,
+            reference=each.reference.as_json(),
+            status=each.status,
+            message=mask.text(each.message),
+        )
+        for each in stale
+    ]
     return DriftOut(
-        drifted=bool(drift.changes) or drift.revision != expected,
+        drifted=bool(drift.changes) or drift.revision != expected or any(each.status != "unknown" for each in stale),
         revision=drift.revision,
         expected_revision=expected,
         changes=[_change(each, mask) for each in drift.changes],
+        secrets=secrets,
     )
 
 
@@ -148,6 +168,7 @@ async def diff_release(
     async with database.read() as session:
         registry = await feature.service.registry(session, row.project_id, spec)
     pin = pinned(row.facts.get("chart"), spec.chart)
+    secrets = await feature.secrets.needed(values, cluster, spec.namespace)
     await feature.live.check(
         spec,
         values,
@@ -155,11 +176,15 @@ async def diff_release(
         kubernetes_version=cluster.version,
         registry=registry,
         pin=pin,
+        secrets=secrets,
     )
-    preview = await feature.reader.preview(
-        row, cluster, spec, values, registry_id=registry.id if registry else None, pin=pin
-    )
-    mask = Mask([feature.service.values(row), values])
+    try:
+        preview = await feature.reader.preview(
+            row, cluster, spec, secrets.values, registry_id=registry.id if registry else None, pin=pin
+        )
+    except SlipwayError as error:
+        raise without_quoted(error, secrets.mask) from error
+    mask = await feature.secrets.mask([feature.service.values(row), values], row, cluster, more=secrets.secrets)
     changes = [_change(each, mask) for each in preview.changes if each.action != "none"]
     answer = DiffOut(revision=preview.revision, changes=changes, unchanged=len(preview.changes) - len(changes))
     async with change.transaction() as session:

@@ -120,7 +120,10 @@ class ReleaseSpec(Spec):
     name: ReleaseName
     chart: ChartSpec
     values: dict[str, Any] = Field(
-        default={}, description="As in a values file. Secret ones are shown as `(redacted)`; sent back, they stay."
+        default={},
+        description="As in a values file. Secret ones are shown as `(redacted)`; sent back, they stay. "
+        '`{"from_secret": {"name", "key"}}` and `{"from_secrets_manager": {"arn", "key"}}` stand for secrets kept '
+        "elsewhere, which are read when helm runs and never stored.",
     )
     set: list[Annotated[str, Field(min_length=1, max_length=8192)]] = Field(
         default=[],

@@ -18,6 +18,7 @@ from app.releases.charts import Pinned
 from app.releases.live import ChartChecks
 from app.releases.order import deletion_order, in_order
 from app.releases.ports import Clusters
+from app.releases.references import check_references
 from app.releases.schemas import ReleaseSpec
 from app.releases.service import ReleaseService
 from app.releases.values import effective, restored
@@ -139,6 +140,7 @@ def parse(raw: Sequence[dict[str, Any]], cluster: str) -> list[Wanted]:
         try:
             spec = validate(ReleaseSpec, {**document, "cluster": cluster}, pointer=pointer)
             values = restored(effective(spec, pointer), {}, f"{pointer}/values")
+            check_references(values, f"{pointer}/values")
         except InvalidError as error:
             errors.extend(error.errors)
         else:
