@@ -162,6 +162,7 @@ _DENIED = {
 }  # fmt: skip
 _UNAVAILABLE = {
     "InternalError", "InternalFailure", "InternalServerError", "RequestTimeout", "RequestTimeoutException",
+    "InternalServiceError",
     "ServerException", "ServiceUnavailable", "ServiceUnavailableException", "Unavailable",
 }  # fmt: skip
 _EXISTS = {
@@ -182,6 +183,7 @@ _INVALID = {
     "UnknownParameter", "Unsupported", "UnsupportedOperation", "ValidationError", "ValidationException",
     "UnsupportedAvailabilityZoneException", "UnsupportedImageTypeException", "UnsupportedUpstreamRegistryException",
     "UnableToAccessSecretException", "UnableToDecryptSecretValueException", "KmsException", "TooManyTagsException",
+    "DecryptionFailure",
 }  # fmt: skip
 
 _BY_CODE: dict[str, type[AwsError]] = {
