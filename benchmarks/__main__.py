@@ -6,7 +6,7 @@ import sys
 
 NAMES = (
     "startup", "listing", "registries", "calls", "delay", "waiting", "chaos", "releases", "release-chaos", "webhooks",
-    "receivers", "streams", "charts",
+    "receivers", "streams", "charts", "hostile",
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""Memory after hostile charts: archives of a few kB that unpack to what is dear to hold, read and kept as a process does.
+"""Memory after hostile charts: archives of a few kB that unpack to what is dear to hold, read as a process does it.
 
-`--charts` says how many; the newest `KEEP_CHARTS` of those that are charts are kept, as `releases/charts.py` does it. Runs
-in a process of its own, so that its memory is that of reading charts alone.
+`--charts` says how many; the newest `KEEP_CHARTS` of them are kept, as `releases/charts.py` does.
+In a process of its own, so that its memory is that of reading charts alone.
 """
 
 import argparse

@@ -136,7 +136,7 @@ async def test_what_kills_each_process_is_given_up_and_what_stood_beside_it_succ
         return all(row.finished_at for row in rows)
 
     workers = await site.workers(2)
-    deadline = time.monotonic() + 120.0
+    deadline = time.monotonic() + 300.0
     while not await all_ended():
         assert time.monotonic() < deadline
         for dead in [worker for worker in workers if worker.process.poll() is not None]:

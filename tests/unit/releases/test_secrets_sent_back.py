@@ -147,7 +147,7 @@ def test_places_that_the_chart_knows() -> None:
         "seed": REDACTED,
         "pin": REDACTED,
         "people": [{"mark": REDACTED, "age": 3}],
-        "loop": {"seed": "deep"},
+        "loop": {"seed": REDACTED},
     }
     rendered = [{"kind": "Secret", "data": {"config": "c2VlZDogcGxhaW4tbG9va2luZy0x"}, "stringData": {"n": "blossom"}}]
     values = {"greeting": "plain-looking-1", "flower": "blossom", "list": [{"name": "x", "v": "plain-looking-1"}],
