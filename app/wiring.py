@@ -50,6 +50,8 @@ from app.releases.live import ChartChecks
 from app.releases.reader import ReleaseReader
 from app.releases.reconcile import Tools
 from app.releases.remove import DeleteRelease, TestRelease
+from app.releases.request_secrets import RequestSecrets
+from app.releases.resolve import Resolver
 from app.releases.service import ReleaseService
 from app.releases.with_cluster import ClusterReleases
 from app.webhooks.outbox import Outbox
@@ -110,7 +112,8 @@ def _wire_releases(
     checks = ChartChecks(helm, charts, rules)
     places = Places(settings.helm_max_changes, settings.helm_max_per_cluster)
     kubernetes = KubernetesClients()
-    tools = Tools(database, clouds, of_clusters, service, helm, kubernetes, charts, places)
+    resolver = Resolver(clouds, vault)
+    tools = Tools(database, clouds, of_clusters, service, helm, kubernetes, charts, places, resolver)
     ensure = EnsureRelease(tools)
     kept_open = contextlib.AsyncExitStack()
     kept_open.push_async_callback(charts.aclose)
@@ -123,6 +126,7 @@ def _wire_releases(
             checks,
             ReleaseReader(clouds, helm, kubernetes, charts),
             CredentialService(vault),
+            RequestSecrets(clouds, kubernetes, resolver),
         ),
         ReleaseDirectory(ClusterReleases(database, service, of_clusters, checks)),
         helm,

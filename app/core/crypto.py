@@ -12,6 +12,7 @@ the first encrypts, all of them decrypt.
 import base64
 import binascii
 import contextlib
+import hmac
 import json
 import os
 import re
@@ -100,6 +101,10 @@ class _Key:
         self.id = _derived(material, b"slipway key id", 6).hex()
         self.aead = AESGCM(_derived(material, b"slipway secrets at rest, AES-256-GCM", 32))
         self.fernet = Fernet(fernet_key(word))
+        self._fingerprints = _derived(material, b"slipway fingerprints of secrets, HMAC-SHA-256", 32)
+
+    def fingerprint(self, text: str) -> str:
+        return f"{self.id}:{hmac.digest(self._fingerprints, text.encode(), 'sha256').hex()}"
 
 
 class Vault:
@@ -193,6 +198,25 @@ class Vault:
             f"{place} was encrypted with a key that is not among those of SLIPWAY_ENCRYPTION_KEY "
             f"({', '.join(self._keys)}); it is in the form of before, which names no key"
         )
+
+    def fingerprint(self, text: str) -> str:
+        """Return by what `text` is known again but cannot be guessed: an HMAC-SHA-256, after the id of its key.
+
+        Raises:
+            NoEncryptionKeyError: there is no usable key.
+        """
+        try:
+            return next(iter(self._keys.values())).fingerprint(text)
+        except EncryptionKeyError as error:
+            raise NoEncryptionKeyError(str(error), retry_after=300) from error
+
+    def has_fingerprint(self, text: str, fingerprint: str) -> bool | None:
+        """Tell whether a fingerprint is that of `text`; None if it was made with a key that is gone."""
+        try:
+            key = self._keys.get(fingerprint.partition(":")[0])
+        except EncryptionKeyError:
+            return None
+        return None if key is None else hmac.compare_digest(key.fingerprint(text), fingerprint)
 
 
 def open_vault(settings: Settings) -> Vault:

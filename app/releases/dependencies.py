@@ -20,6 +20,7 @@ from app.releases.live import ChartChecks
 from app.releases.models import ChartCredential, Release
 from app.releases.ports import Clusters, ClusterView
 from app.releases.reader import ReleaseReader
+from app.releases.request_secrets import RequestSecrets
 from app.releases.schemas import AccessOut, ReleaseOut, ReleaseOutputs, ReleaseSpec, ReleaseStatus, TestOut
 from app.releases.schemas_credentials import ChartCredentialOut
 from app.releases.secrets.opened import Opened
@@ -36,6 +37,7 @@ class ReleaseFeature:
     live: ChartChecks
     reader: ReleaseReader
     credentials: CredentialService
+    secrets: RequestSecrets
 
 
 def get_feature(request: Request) -> ReleaseFeature:

@@ -109,6 +109,69 @@ class TooManySecretsError(InvalidError):
     title = "The values hold too many secrets"
 
 
+class SecretReferenceError(InvalidError):
+    """A value that stands for a secret does so in a form that is not valid."""
+
+    code = "secret_reference_invalid"
+    title = "A reference to a secret is not valid"
+
+
+class SecretError(InvalidError):
+    """What a value refers to cannot be had; the subclass says why."""
+
+    code = "secret_unusable"
+    title = "A secret cannot be had"
+
+
+class SecretNotFoundError(SecretError):
+    """There is no such secret."""
+
+    code = "secret_not_found"
+
+
+class SecretKeyNotFoundError(SecretError):
+    """The secret is there, and has no such key."""
+
+    code = "secret_key_not_found"
+
+
+class SecretAccessDeniedError(SecretError):
+    """Slipway may not read the secret."""
+
+    code = "secret_access_denied"
+
+
+class SecretNotTextError(SecretError):
+    """What the secret holds is no text, number or boolean, or no JSON object though a key of one is wanted."""
+
+    code = "secret_not_text"
+
+
+class SecretsTooLargeError(SecretError):
+    """The secrets that a release refers to are together larger than can be hidden quickly."""
+
+    code = "secrets_too_large"
+
+
+class SecretPendingDeletionError(SecretError):
+    """The secret is marked for deletion."""
+
+    code = "secret_pending_deletion"
+
+
+class SecretUndecryptableError(SecretError):
+    """The KMS key of the secret cannot be used."""
+
+    code = "secret_undecryptable"
+
+
+class SecretUnreachableError(UnavailableError):
+    """What keeps a secret does not answer now."""
+
+    code = "secret_unreachable"
+    title = "A secret cannot be read now"
+
+
 class CredentialNotFoundError(NotFoundError):
     """No such credential in the caller's project."""
 
@@ -231,3 +294,29 @@ def chart_problem(error: helm.HelmError, pointer: str) -> InvalidError | HelmUnu
         )
     problem, place = next((kind, place) for known, kind, place in _CHART if isinstance(error, known))
     return problem(error.message, [FieldError(f"{pointer}/chart{place}", error.message)], hint=error.hint)
+
+
+_SECRET: dict[str, type[SecretError]] = {
+    kind.code: kind
+    for kind in (
+        SecretNotFoundError,
+        SecretKeyNotFoundError,
+        SecretAccessDeniedError,
+        SecretNotTextError,
+        SecretsTooLargeError,
+        SecretPendingDeletionError,
+        SecretUndecryptableError,
+    )
+}
+
+
+def secret_problem(code: str, message: str, places: list[FieldError], hint: str | None) -> SecretError:
+    """Return the problem that a caller hears when what a value refers to cannot be had.
+
+    Args:
+        code: As an operation would say it.
+        message: Likewise.
+        places: Where in the request.
+        hint: What to do.
+    """
+    return _SECRET.get(code, SecretError)(message, places, hint=hint)

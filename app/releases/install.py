@@ -13,12 +13,15 @@ from app.gateways.helm.releases import Change
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.errors import KubernetesError
 from app.gateways.kubernetes.namespaces import apply_namespace, namespace_phase
+from app.releases import operation_secrets
 from app.releases.activity import CancelledByCallerError, Telling, supervised
 from app.releases.charts import Pinned, pinned
 from app.releases.observe import root_cause, seen_of
 from app.releases.reconcile import ReleaseReconciler, Work, failure_of, later, without_secrets
+from app.releases.resolve import Resolved
 from app.releases.schemas import ReleaseSpec
 from app.releases.secrets.charts import learn_from, learn_from_manifest
+from app.releases.secrets.opened import Opened
 from app.releases.values import PLACES
 from app.releases.watch import watched
 
@@ -88,6 +91,9 @@ class EnsureRelease(ReleaseReconciler):
             foreign = await self._foreign(context, work, kubernetes)
             if foreign is not None:
                 return Fail(foreign)
+            values = await self._with_secrets(context, work, kubernetes)
+            if not isinstance(values, Opened):
+                return values
             left = self.seconds_left(context, work)
             if left < SHORTEST_SECONDS:
                 return await self.failed(context, work, kubernetes, helm.WaitTimeout("no time was left to install it"))
@@ -97,7 +103,7 @@ class EnsureRelease(ReleaseReconciler):
                 self.releases(work).upgrade,
                 work.release.name,
                 chart,
-                work.values.values,
+                values.values,
                 namespace=work.release.namespace,
                 change=change,
             )
@@ -108,6 +114,25 @@ class EnsureRelease(ReleaseReconciler):
             except CancelledByCallerError:
                 return await self.stopped(context, work, kubernetes)
         return await self.installed(context, work, kubernetes, done)
+
+    async def _with_secrets(self, context: Context, work: Work, kubernetes: Kubernetes) -> Opened | Outcome:
+        """Return the values with the secrets that they refer to."""
+        found = await operation_secrets.resolve(
+            context,
+            self._tools.resolver,
+            work.values,
+            work.release,
+            work.cluster,
+            kubernetes,
+            seconds_left=self.seconds_left(context, work) - SHORTEST_SECONDS,
+        )
+        if not isinstance(found, Resolved):
+            return found
+        if found.found:
+            await operation_secrets.note(
+                context, self._tools.database, self._tools.resolver, work.release, work.values, found
+            )
+        return found.filled(work.values)
 
     async def _watched(
         self,
@@ -261,7 +286,9 @@ class RollbackRelease(EnsureRelease):
         return None
 
     async def act(self, context: Context, work: Work, kubernetes: Kubernetes) -> Outcome:
-        """Let helm roll back."""
+        """Let helm roll back; what refers to secrets is rendered anew, with those of now."""
+        if context.operation.input.get("anew"):
+            return await super().act(context, work, kubernetes)
         context.step("roll_back")
         release, wanted = work.release, context.operation.input["revision"]
         releases = self.releases(work)

@@ -9,6 +9,7 @@ from app.gateways.helm.client import Helm
 from app.releases.charts import Charts, Pinned
 from app.releases.errors import chart_problem
 from app.releases.ports import RegistryView
+from app.releases.request_secrets import Checked, unasked
 from app.releases.schemas import ChartSpec, ReleaseSpec
 from app.releases.secrets.charts import learn_from, learn_from_manifest
 from app.releases.secrets.opened import Opened
@@ -35,6 +36,7 @@ class ChartChecks:
         registry: RegistryView | None = None,
         pin: Pinned | None = None,
         pointer: str = "",
+        secrets: Checked | None = None,
     ) -> Pinned | None:
         """Fetch the chart, and check the values against its schemas and the cluster's version against the chart.
 
@@ -51,6 +53,7 @@ class ChartChecks:
             registry: The one that the chart's `registry` stands for; if it is yet to come, there is nothing to look at.
             pin: Which chart it must be, if that is settled.
             pointer: Where the spec stands in the request: `""`, or `/releases/0`.
+            secrets: The values with the secrets that they refer to; None if those are not asked for.
 
         Returns:
             Which chart that is; None if it is yet to come.
@@ -65,13 +68,14 @@ class ChartChecks:
         if spec.chart.registry is not None and (registry is None or not registry.is_there):
             return None
         registry_id = registry.id if registry else None
+        secrets = secrets or unasked(values)
         try:
             async with (
                 asyncio.timeout(CHECK_SECONDS),
                 self._charts.fetch(project_id, spec.chart, registry_id=registry_id, pin=pin) as chart,
             ):
                 await learn_from(chart, values)
-                await self._render(chart, spec, values, kubernetes_version)
+                await self._render(chart, spec, values, secrets, kubernetes_version)
                 values.check_bounds(f"{pointer}/values")
                 return Pinned.of(chart, spec.chart)
         except helm.HelmError as error:
@@ -86,14 +90,20 @@ class ChartChecks:
         if chart.oci is not None:
             destination("https" + chart.oci.removeprefix("oci"), self._rules, pointer=f"{pointer}/chart/oci")
 
-    async def _render(self, chart: Chart, spec: ReleaseSpec, values: Opened, kubernetes_version: str) -> None:
+    async def _render(
+        self, chart: Chart, spec: ReleaseSpec, values: Opened, secrets: Checked, kubernetes_version: str
+    ) -> None:
         if not chart.has_schema and not chart.kube_version and not values.values:
             return
         try:
             manifest = await self._helm.template(
-                spec.name, chart, values.values, namespace=spec.namespace, kube_version=kubernetes_version
+                spec.name, chart, secrets.values.values, namespace=spec.namespace, kube_version=kubernetes_version
             )
-        except (helm.ValuesInvalid, helm.ChartInvalid):
+        except helm.ValuesInvalid as error:
+            if not error.errors or not all(secrets.is_open(each.pointer) for each in error.errors):
+                raise
+            return  # it may be only for want of a secret; the operation tells
+        except helm.ChartInvalid:
             raise
         except helm.HelmError:
             return  # see `check`

@@ -18,7 +18,7 @@ class Release(ResourceColumns, table=True):
     success was made of: name, version, app_version, digest, and `source`, the spec's chart), `serving` (which objects
     serve), `access` and `tests` (as last seen), `begun` (helm has touched the cluster for it),
     `running` (a helm of ours may have been killed), `secret_places` (places in the values that are secret whatever
-    their names; see `secrets/places.py`).
+    their names; see `secrets/places.py`), `resolutions` (which references were resolved, by fingerprint).
     """
 
     TYPE: ClassVar[str] = "release"

@@ -31,13 +31,14 @@ from app.releases.errors import (
 from app.releases.manifest import secrets_in, secrets_of
 from app.releases.models import Release
 from app.releases.observe import access
+from app.releases.operation_secrets import hide_installed
 from app.releases.ports import ClusterView
 from app.releases.reconcile import connection_of
 from app.releases.schemas import ReleaseSpec
 from app.releases.secrets.charts import learn_from
 from app.releases.secrets.opened import Opened
 from app.releases.secrets.rendered import hide_secrets
-from app.releases.values import of_row
+from app.releases.values import of_helm
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ class ReleaseReader:
         """
         async with self._opened(release, cluster) as (releases, _):
             values = await releases.values(release.name, namespace=release.namespace, revision=revision)
-            return of_row(dict(values), release.spec, release.facts)
+            return of_helm(dict(values), release.spec, release.facts, revision)
 
     async def resources(self, release: Release, cluster: ClusterView) -> list[Resource]:
         """Return the objects of the manifest as they are now, with their pods.
@@ -206,6 +207,7 @@ class ReleaseReader:
             raise ReleaseNotReadyError(f"Cluster {cluster.name!r} has no endpoint (yet).", cluster_id=cluster.id)
         try:
             async with asyncio.timeout(READ_SECONDS), self._kubernetes.of(connection) as kubernetes:
+                await hide_installed(kubernetes, release)
                 yield Releases(self._helm, connection), kubernetes
         except TimeoutError as error:
             raise ClusterUnreachableError(f"Cluster {cluster.name!r} did not answer in time.") from error
@@ -226,8 +228,8 @@ async def _objects(manifest: str) -> list[dict[str, Any]]:
 
 def _hide(release: Release, found: HelmRelease, values: dict[str, Any]) -> None:
     """Hide what a revision holds: its values, those of the chart under them, and what its Secrets have in them."""
-    of_row(dict(found.values), release.spec, release.facts)
-    of_row(values, release.spec, release.facts)
+    for each in (dict(found.values), values):
+        of_helm(each, release.spec, release.facts, found.revision)
     for manifest in (found.manifest, *(hook.manifest for hook in found.hooks)):
         hide_secrets(secrets_of(manifest))
 

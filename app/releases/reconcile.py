@@ -34,12 +34,14 @@ from app.gateways.kubernetes.clients import KubernetesClients
 from app.gateways.kubernetes.connection import Connection
 from app.gateways.kubernetes.errors import Forbidden, KubernetesError, Unauthorized
 from app.operations.transitions import Verb, settle, with_condition
-from app.releases import repository
+from app.releases import repository, resolutions
 from app.releases.activity import Places
 from app.releases.charts import Charts
 from app.releases.errors import ValuesLostError
 from app.releases.models import Release, ReleaseRevision
+from app.releases.operation_secrets import hide_installed
 from app.releases.ports import Clusters, ClusterView
+from app.releases.resolve import Resolver
 from app.releases.secrets.opened import Opened
 from app.releases.service import ReleaseService
 
@@ -67,6 +69,7 @@ class Tools:
     kubernetes: KubernetesClients
     charts: Charts
     places: Places
+    resolver: Resolver
 
 
 @dataclass(slots=True)
@@ -78,7 +81,7 @@ class Work:
         cluster: Where it is.
         now: By the database's clock.
         connection: To its API server; None if there never was one.
-        values: Of the spec, secret ones too.
+        values: Of the spec, secret ones too; references as they are.
     """
 
     release: Release
@@ -125,6 +128,7 @@ class ReleaseReconciler(Reconciler):
         with self._tools.places.taken(work.cluster.id):
             async with self.kubernetes(work) as kubernetes:
                 try:
+                    await hide_installed(kubernetes, work.release)
                     if context.phase == "recover":
                         return await self.recover(context, work, kubernetes)
                     await self.repair(context, work, kubernetes)
@@ -151,10 +155,12 @@ class ReleaseReconciler(Reconciler):
         await self.settle_phase(session, release, operation, ending)
         revision = data.get("outputs", {}).get("revision")
         if ending == "succeeded" and revision:
-            release.facts = {**release.facts, APPLIED: release.spec}
+            facts = resolutions.settled(release.facts, operation.id, revision)
+            release.facts = {**facts, APPLIED: release.spec}
             await self._keep_revision(session, release, revision, release, data.get("chart") or {})
         elif revision and "recovered" in data:
             old = await repository.revision(session, release.id, data["recovered"])
+            release.facts = resolutions.settled(release.facts, operation.id, revision, like=data["recovered"])
             if old is not None:
                 await self._keep_revision(session, release, revision, old, old.chart)
 

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Request, Response
 from sqlmodel import col
 
+from app.core.errors import FieldError
 from app.core.merge_patch import merge_patch
+from app.core.secrets.scope import current
 from app.core.validation import validate
 from app.db import resources
 from app.db.session import Database
@@ -31,7 +33,10 @@ from app.releases.dependencies import (
     release_out,
     releases_out,
 )
+from app.releases.errors import SecretError
 from app.releases.models import Release
+from app.releases.references import references_in
+from app.releases.resolutions import secrets_of, with_references
 from app.releases.schemas import ReleaseOut, ReleaseSpec
 from app.releases.schemas_live import RollbackRequest
 from app.releases.secrets.opened import Opened
@@ -81,8 +86,9 @@ async def create_release(spec: ReleaseSpec, change: ChangeDep, database: Databas
         registry = await feature.service.registry(session, project, spec)
     chart = None
     if existing is None and cluster.phase not in ("deleting", "failed"):  # else the transaction says so
+        secrets = await feature.secrets.check(values, cluster, spec.namespace, may_come=bool(spec.depends_on))
         chart = await feature.live.check(
-            spec, values, project_id=project, kubernetes_version=cluster.version, registry=registry
+            spec, values, project_id=project, kubernetes_version=cluster.version, registry=registry, secrets=secrets
         )
     async with change.transaction() as session:
         operation = await feature.service.create(
@@ -110,7 +116,11 @@ async def update_release(
     feature: FeatureDep,
     place: PlaceDep,
 ) -> Response:
-    """Upgrade a release: a JSON merge patch (RFC 7396) of its spec; `set` is read into the values after it."""
+    """Upgrade a release: a JSON merge patch (RFC 7396) of its spec; `set` is read into the values after it.
+
+    One that changes nothing, such as `{}`, upgrades it all the same, with the secrets that its values refer to as they
+    are now.
+    """
     return await _update(release, patch, change, database, feature, place, replace_values=False)
 
 
@@ -159,12 +169,29 @@ async def roll_back_release(
         spec, values, chart = kept.spec, feature.service.values(row, kept), kept.chart
     else:  # somebody made it with helm itself
         spec, chart = row.spec, row.facts.get("chart") or {}
-        values = of_row(dict(present.values), spec, row.facts)
+        current().add(secrets_of(present.values, row.facts))
+        by_hand = with_references(dict(present.values), row.facts, feature.secrets.same_for(row.id))
+        values = of_row(by_hand, spec, row.facts)
+    anew = kept is not None and bool(references_in(values.values))
+    if anew:
+        try:
+            await feature.secrets.check(values, found.cluster, row.namespace, may_come=False)
+        except SecretError as error:
+            error.errors = [FieldError("/revision", each.detail) for each in error.errors]
+            raise
     async with change.transaction() as session:
         locked = await repository.get(session, change.caller.project_id, row.id, lock=True)
         change.check_match(locked.generation)
         operation = await feature.service.rollback(
-            session, change.caller, locked, body.revision, spec, values, chart, callback_url=change.callback_url
+            session,
+            change.caller,
+            locked,
+            body.revision,
+            spec,
+            values,
+            chart,
+            anew=anew,
+            callback_url=change.callback_url,
         )
         return await change.accepted(session, await feature.ledger.out(session, operation))
 
@@ -215,6 +242,9 @@ async def _update(
         cluster = await feature.service.check_change(session, row, spec)
         registry = await feature.service.registry(session, row.project_id, spec)
     pin = pinned(row.facts.get("chart"), spec.chart)
+    pointer = "" if replace_values else "/values"
+    may_come = bool(spec.depends_on)
+    secrets = await feature.secrets.check(values, cluster, spec.namespace, may_come=may_come, pointer=pointer)
     chart = await feature.live.check(
         spec,
         values,
@@ -222,6 +252,7 @@ async def _update(
         kubernetes_version=cluster.version,
         registry=registry,
         pin=pin,
+        secrets=secrets,
     )
     async with change.transaction() as session:
         locked = await repository.get(session, change.caller.project_id, row.id, lock=True)

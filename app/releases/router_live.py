@@ -28,8 +28,9 @@ from app.releases.schemas_live import (
     PodOut,
     ResourceOut,
     RevisionOut,
+    SecretDriftOut,
 )
-from app.releases.values import of_row
+from app.releases.values import of_helm
 
 router = APIRouter(route_class=StrictRoute, tags=["releases"])
 
@@ -77,7 +78,7 @@ async def get_release_values(
         values = await feature.reader.all_values(found.row, found.cluster, revision)
     elif revision is not None:
         seen = await feature.reader.get(found.row, found.cluster, revision)
-        values = of_row(dict(seen.values), found.row.spec, found.row.facts)
+        values = of_helm(dict(seen.values), found.row.spec, found.row.facts, seen.revision)
     else:
         values = found.values
     return conditional(request, found.row.generation, ReleaseValues(await asyncio.to_thread(values.shown)))
@@ -120,14 +121,28 @@ async def list_release_resources(found: FoundDep, feature: FeatureDep) -> Page[R
 
 @router.get("/releases/{release}/drift", responses=problems(404, 409))
 async def get_release_drift(found: FoundDep, feature: FeatureDep) -> DriftOut:
-    """Compare the live objects with what is installed, by a server-side dry run: what somebody changed beside Helm."""
+    """Compare the live objects with what is installed, by a server-side dry run: what somebody changed beside Helm.
+
+    Secrets that the values refer to are read, and compared with what they were when the release was installed.
+    """
     drift = await feature.reader.drift(found.row, found.cluster)
+    stale = await feature.secrets.stale(found.row, found.cluster)
     expected = found.row.outputs.get("revision")
+    secrets = [
+        SecretDriftOut(
+            pointer=each.reference.pointer,
+            reference=each.reference.as_json(),
+            status=each.status,
+            message=each.message,
+        )
+        for each in stale
+    ]
     return DriftOut(
-        drifted=bool(drift.changes) or drift.revision != expected,
+        drifted=bool(drift.changes) or drift.revision != expected or any(each.status != "unknown" for each in stale),
         revision=drift.revision,
         expected_revision=expected,
         changes=[_change(each) for each in drift.changes],
+        secrets=secrets,
     )
 
 
@@ -146,6 +161,7 @@ async def diff_release(
     async with database.read() as session:
         registry = await feature.service.registry(session, row.project_id, spec)
     pin = pinned(row.facts.get("chart"), spec.chart)
+    secrets = await feature.secrets.needed(values, cluster, spec.namespace)
     await feature.live.check(
         spec,
         values,
@@ -153,9 +169,10 @@ async def diff_release(
         kubernetes_version=cluster.version,
         registry=registry,
         pin=pin,
+        secrets=secrets,
     )
     preview = await feature.reader.preview(
-        row, cluster, spec, values, registry_id=registry.id if registry else None, pin=pin
+        row, cluster, spec, secrets.values, registry_id=registry.id if registry else None, pin=pin
     )
     changes = [_change(each) for each in preview.changes if each.action != "none"]
     answer = DiffOut(revision=preview.revision, changes=changes, unchanged=len(preview.changes) - len(changes))

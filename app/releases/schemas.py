@@ -133,7 +133,8 @@ class ReleaseSpec(Spec):
     values: dict[str, Any] = Field(
         default={},
         description="As in a values file. Secret ones are shown as `(redacted)`, also within other texts; sent "
-        "back in their places, they stay.",
+        'back in their places, they stay. `{"from_secret": {"name", "key"}}` and `{"from_secrets_manager": {"arn", '
+        '"key"}}` stand for secrets kept elsewhere, which are read when helm runs and never stored.',
     )
     set: list[Annotated[str, Field(min_length=1, max_length=8192)]] = Field(
         default=[],

@@ -119,6 +119,19 @@ class DiffOut(BaseModel):
     unchanged: int = Field(description="Objects that would stay as they are.")
 
 
+class SecretDriftOut(BaseModel):
+    """A value that refers to a secret which is no longer what was installed."""
+
+    model_config = ConfigDict(title="SecretDrift")
+
+    pointer: str = Field(description="Of the reference, into the values.")
+    reference: dict[str, Any]
+    status: Literal["changed", "not_found", "unknown"] = Field(
+        description="`unknown`: it cannot be compared now, which by itself is no drift."
+    )
+    message: str
+
+
 class DriftOut(BaseModel):
     """How the live objects differ from what Slipway installed."""
 
@@ -133,3 +146,7 @@ class DriftOut(BaseModel):
     revision: int = Field(description="The newest one in the cluster.")
     expected_revision: int | None = Field(description="The newest one that Slipway made.")
     changes: list[ObjectChangeOut] = Field(description="What bringing the objects back in line would change.")
+    secrets: list[SecretDriftOut] = Field(
+        default=[],
+        description="References whose secrets are no longer what was installed; `PATCH` with `{}` takes them up.",
+    )

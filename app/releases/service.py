@@ -253,6 +253,7 @@ class ReleaseService:
         values: Opened,
         chart: dict[str, Any] | None,
         *,
+        anew: bool = False,
         callback_url: str | None = None,
     ) -> Operation:
         """Begin to bring a release back to what one of its revisions was; its spec is that one's from now on.
@@ -265,18 +266,21 @@ class ReleaseService:
             spec: What that revision was made of, as rows keep it.
             values: Likewise.
             chart: Likewise.
+            anew: Render it with the secrets of now, instead of what helm keeps of it.
             callback_url: To be called when the operation ends.
 
         Raises:
             SlipwayError: as `check_installed`.
         """
         cluster = await self.check_installed(session, release)
+        registry = await self.registry(session, release.project_id, ReleaseSpec.model_validate(spec)) if anew else None
         self._write(release, spec, values)
         release.tags, release.phase = spec.get("tags", {}), "updating"
+        data = {"generation": release.generation, "usable": True, "revision": revision, "chart": chart, "anew": anew}
         plan = Plan(
             "release.rollback",
-            steps_of("release.rollback", release.spec),
-            {"generation": release.generation, "usable": True, "revision": revision, "chart": chart},
+            steps_of("release.rollback", release.spec, anew=anew),
+            {**data, "registry_id": registry.id if registry else None},
             needs=await self._clusters.needs(session, cluster),
             callback_url=callback_url,
         )

@@ -3,8 +3,11 @@
 from typing import Any
 
 from app.core.errors import FieldError, InvalidError
+from app.core.secrets.scope import current
 from app.gateways.helm.strvals import MAX_BYTES, SetExpressionError, path_of, size_of, with_set
+from app.releases import resolutions
 from app.releases.errors import RedactedValueError
+from app.releases.references import check_references, is_reference
 from app.releases.schemas import ReleaseSpec
 from app.releases.secrets.opened import Opened
 from app.releases.secrets.places import NO_PLACES, Places
@@ -51,6 +54,7 @@ def wanted(
         public=public_of(spec.document()),
     )
     found = asked.sent_back(before, place)
+    check_references(found.values, place)
     size = size_of(found.values)
     if size > max_bytes and (before is None or size > size_of(before.values)):
         detail = f"become {size} bytes; the limit is {max_bytes}"
@@ -77,6 +81,19 @@ def of_row(values: dict[str, Any], spec: dict[str, Any], facts: dict[str, Any]) 
     )
 
 
+def of_helm(values: dict[str, Any], spec: dict[str, Any], facts: dict[str, Any], revision: int | None) -> Opened:
+    """Return values as helm keeps them, opened: what references stood for shows as these, or as `(redacted)`.
+
+    Args:
+        values: Of a revision.
+        spec: Of the release, as rows keep it.
+        facts: Likewise.
+        revision: Which; None for the newest.
+    """
+    current().add(resolutions.secrets_of(values, facts))
+    return of_row(resolutions.concealed(values, facts, revision), spec, facts)
+
+
 PLACES = "secret_places"
 """Under which the facts of a release keep the places that are secret whatever their names."""
 
@@ -91,7 +108,7 @@ def _refuse_baring(before: Opened, after: Opened, pointer: str) -> None:
     """Refuse to show what a caller had named as secret, unless the value is new."""
     for place in set(before.named) - set(after.named):
         kept = _at(after.values, place)
-        if kept is not None and kept == _at(before.values, place):
+        if kept is not None and not is_reference(kept) and kept == _at(before.values, place):
             detail = "names a value no more that stays as it was: send the value itself, too"
             raise RedactedValueError("A secret value would be shown.", [FieldError(pointer, detail)])
 

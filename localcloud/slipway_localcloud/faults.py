@@ -12,6 +12,7 @@ Response = tuple[int, dict[str, str], bytes]
 
 _XML = {"cloudformation", "iam", "sts", "elasticloadbalancing", "autoscaling", "rds", "sns"}
 _MESSAGES = {
+    "DecryptionFailure": "Secrets Manager can't decrypt the protected secret text using the provided KMS key.",
     "Throttling": "Rate exceeded",
     "ThrottlingException": "Rate exceeded",
     "TooManyRequestsException": "Too Many Requests",

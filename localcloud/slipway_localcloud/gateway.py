@@ -109,7 +109,7 @@ async def _reply(send: Send, response: tuple[int, dict[str, str], bytes], method
 
 def _install(upstream: Any) -> None:
     """Puts our services in the place of ministack's."""
-    from . import auth, ec2_api, ec2_filters, elb_api
+    from . import auth, ec2_api, ec2_filters, elb_api, secrets_api
     from .cloudformation import service as cloudformation
     from .ecr import router as ecr
     from .eks import router as eks
@@ -120,6 +120,7 @@ def _install(upstream: Any) -> None:
     handlers["cloudformation"] = cloudformation.handle
     handlers["ecr"] = ecr.handle
     handlers["eks"] = eks.handle
+    handlers["secretsmanager"] = secrets_api.in_front_of(handlers["secretsmanager"])
     ec2_api.install()
     ec2_filters.install()
     auth.install()

@@ -109,7 +109,7 @@ def scope_or_none() -> Scope | None:
 @contextmanager
 def entered(scope: Scope | None = None) -> Iterator[Scope]:
     """Hide, in the block, what is opened in it: in the scope given, or one of its own."""
-    scope = scope or Scope()
+    scope = Scope() if scope is None else scope  # one in which nothing was opened yet is false, and meant all the same
     token = _SCOPE.set(scope)
     try:
         yield scope

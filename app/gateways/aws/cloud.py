@@ -14,6 +14,7 @@ from app.gateways.aws.ecr_account import EcrAccount
 from app.gateways.aws.eks import Eks
 from app.gateways.aws.elb import Elb
 from app.gateways.aws.logs import Logs
+from app.gateways.aws.secrets_manager import SecretsManager
 from app.gateways.aws.sts import Identity, Sts
 
 HOMES = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
@@ -70,6 +71,11 @@ class Cloud:
         """Log groups."""
         return Logs(self._clients, self.account, self.region)
 
+    @cached_property
+    def secrets_manager(self) -> SecretsManager:
+        """Secrets."""
+        return SecretsManager(self._clients, self.account, self.region)
+
     async def other_regions(self) -> list[str] | None:
         """Return None if there is such a region, else the regions that there are, by name.
 
@@ -83,6 +89,14 @@ class Cloud:
             return None
         found = await Ec2(self._clients, self.account, HOMES[partition]).regions()
         return None if self.region in found else found
+
+    async def has_region(self, region: str) -> bool:
+        """Tell whether there is such a region in this one's partition, as `other_regions` finds out.
+
+        Raises:
+            AwsError: AWS could not be asked.
+        """
+        return await Cloud(self._clients, self.account, region).other_regions() is None
 
     async def identity(self) -> Identity:
         """Return who Slipway is in this account; asked for once."""

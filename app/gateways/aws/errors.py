@@ -160,6 +160,7 @@ _DENIED = {
 }  # fmt: skip
 _UNAVAILABLE = {
     "InternalError", "InternalFailure", "InternalServerError", "RequestTimeout", "RequestTimeoutException",
+    "InternalServiceError",
     "ServerException", "ServiceUnavailable", "ServiceUnavailableException", "Unavailable",
 }  # fmt: skip
 _EXISTS = {
@@ -180,6 +181,7 @@ _INVALID = {
     "UnknownParameter", "Unsupported", "UnsupportedOperation", "ValidationError", "ValidationException",
     "UnsupportedAvailabilityZoneException", "UnsupportedImageTypeException", "UnsupportedUpstreamRegistryException",
     "UnableToAccessSecretException", "UnableToDecryptSecretValueException", "KmsException", "TooManyTagsException",
+    "DecryptionFailure",
 }  # fmt: skip
 
 _BY_CODE: dict[str, type[AwsError]] = {

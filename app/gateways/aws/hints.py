@@ -6,11 +6,11 @@ the general. The messages are AWS's own, as users quote them; the tests name whe
 
 from app.gateways.aws.hint_rule import Advice, Rule
 from app.gateways.aws.hints_infrastructure import CAPACITY, NETWORK, QUOTAS
-from app.gateways.aws.hints_services import ACCESS, NAMES, NODES, REGISTRIES, VERSIONS
+from app.gateways.aws.hints_services import ACCESS, NAMES, NODES, REGISTRIES, SECRETS, VERSIONS
 
 __all__ = ["RULES", "Advice", "advise"]
 
-RULES: tuple[Rule, ...] = (*QUOTAS, *CAPACITY, *NETWORK, *VERSIONS, *NODES, *REGISTRIES, *ACCESS, *NAMES)
+RULES: tuple[Rule, ...] = (*QUOTAS, *CAPACITY, *NETWORK, *VERSIONS, *NODES, *REGISTRIES, *SECRETS, *ACCESS, *NAMES)
 """The table, in order of precedence."""
 
 

@@ -154,6 +154,37 @@ REGISTRIES: tuple[Rule, ...] = (
     ),
 )
 
+SECRETS: tuple[Rule, ...] = (
+    rule(
+        "secret_not_found",
+        "Check the ARN, and that its region and account are the right ones; a secret without a value has none to give.",
+        says=r"secrets manager can.t find the specified secret",
+    ),
+    rule(
+        "secret_access_denied",
+        "Slipway's role needs secretsmanager:GetSecretValue on this secret (and kms:Decrypt on its key if that is not "
+        "aws/secretsmanager). A secret of another account also needs a resource policy that lets the role in.",
+        says=r"not authorized to perform:? secretsmanager:GetSecretValue",
+    ),
+    rule(
+        "secret_access_denied",
+        "The secret is encrypted with a key of your own: Slipway's role needs kms:Decrypt on it, and the key's policy "
+        "must allow that.",
+        says=r"^access to KMS is not allowed",
+    ),
+    rule(
+        "secret_pending_deletion",
+        "Restore the secret (aws secretsmanager restore-secret), or refer to another one.",
+        says=r"on the secret because it was (?:marked|scheduled) for deletion",
+    ),
+    rule(
+        "secret_undecryptable",
+        "The secret's KMS key is disabled, pending deletion or gone: enable it, or store the secret with another key.",
+        "DecryptionFailure",
+        says=r"can.t decrypt the protected secret text",
+    ),
+)
+
 ACCESS: tuple[Rule, ...] = (
     rule(
         "service_linked_role_missing",

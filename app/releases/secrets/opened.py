@@ -9,6 +9,7 @@ from app.core.secrets.forms import merged, named_spans, without
 from app.core.secrets.mask import Mask
 from app.core.secrets.scope import current
 from app.releases.errors import RedactedValueError, TooManySecretsError
+from app.releases.references import names_in
 from app.releases.secrets.places import NO_PLACES, Place, Places
 from app.releases.secrets.restore import bared, holds_marker, restored
 from app.releases.secrets.walk import At, secrets_in, walked
@@ -33,7 +34,7 @@ class Opened:
         values: Likewise.
         known: Likewise.
         named: Places that the caller named (`secret_values`).
-        public: What may be seen though it equals a secret.
+        public: What may be seen though it equals a secret; so may the names that references hold.
 
     Raises:
         NoScopeError: nothing would hide them.
@@ -44,7 +45,7 @@ class Opened:
     ) -> None:
         self.values = values
         self.named = tuple(named)
-        self.public = tuple(public)
+        self.public = (*public, *names_in(values))
         self.known = NO_PLACES
         self.learn(known.all)
 
@@ -88,13 +89,15 @@ class Opened:
             return self
         lost: list[FieldError] = []
         shown, stored = (before.shown(), before.values) if before else ({}, {})
-        whole = Opened(
-            restored(self.values, shown, stored, pointer, lost), known=self.known, named=self.named, public=self.public
-        )
+        whole = self.with_values(restored(self.values, shown, stored, pointer, lost))
         lost = lost or bared(self.values, whole.shown(), pointer)
         if lost:
             raise RedactedValueError(f"{REDACTED} stands for no value here.", lost)
         return whole
+
+    def with_values(self, values: Values, *, public: Iterable[str] = ()) -> "Opened":
+        """Return others in their place, of which the same is known."""
+        return Opened(values, known=self.known, named=self.named, public=[*self.public, *public])
 
     def check_bounds(self, pointer: str) -> None:
         """Refuse more secrets than can be hidden quickly.

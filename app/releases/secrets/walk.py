@@ -15,6 +15,7 @@ from app.core.secrets.names import (
     is_secret_name,
     secrecy,
 )
+from app.releases.references import is_reference
 from app.releases.secrets.places import Place, Places, identities
 
 DEEPEST = 100
@@ -53,13 +54,15 @@ Leaf = Callable[[Any, At, bool], Any]
 
 
 def walked(values: Any, places: Places, leaf: Leaf) -> Any:
-    """Return the values with every scalar replaced by what `leaf` makes of it."""
+    """Return the values with every scalar replaced by what `leaf` makes of it, but for those of references."""
     return _walked(values, At(nodes=places.start()), leaf)
 
 
 def _walked(value: Any, at: At, leaf: Leaf) -> Any:
     if len(at.path) > DEEPEST and isinstance(value, Mapping | list):
         return leaf(REDACTED, at, True)  # no request comes this far
+    if at.path and is_reference(value):
+        return value
     if isinstance(value, Mapping):
         return _map(value, at, leaf)
     if isinstance(value, list):

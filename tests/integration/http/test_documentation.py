@@ -13,7 +13,9 @@ from app.main import create_app
 
 @asynccontextmanager
 async def asking(url: str, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(Settings(database_url=url, admin_key="a-key-of-the-documentation-0123456789abc", **settings), with_worker=False)
+    app = create_app(
+        Settings(database_url=url, admin_key="a-key-of-the-documentation-0123456789abc", **settings), with_worker=False
+    )
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://slipway.test") as client,

@@ -292,6 +292,31 @@ MESSAGES = [
         "64 characters",
     ),
     ("Requires capabilities : [CAPABILITY_NAMED_IAM]", "capabilities_missing", "Slipway"),  # envato/stack_master#138
+    # getmoto/moto#7592
+    ("Secrets Manager can't find the specified secret.", "secret_not_found", "ARN"),
+    (  # aws/aws-sdk-js-v3#7701
+        "Secrets Manager can't find the specified secret value for staging label: AWSPENDING",
+        "secret_not_found",
+        "ARN",
+    ),
+    (  # external-secrets/kubernetes-external-secrets#114, with the apostrophe that it quotes
+        "You can’t perform this operation on the secret because it was marked for deletion.",
+        "secret_pending_deletion",
+        "restore-secret",
+    ),
+    (  # IAM User Guide, "Troubleshoot access denied error messages"
+        "User: arn:aws:iam::123456789012:user/dev is not authorized to perform: secretsmanager:GetSecretValue on "
+        "resource: arn:aws:secretsmanager:us-west-2:210987654321:secret:db-AbCdEf because no resource-based policy "
+        "allows the secretsmanager:GetSecretValue action",
+        "secret_access_denied",
+        "kms:Decrypt",
+    ),
+    ("Access to KMS is not allowed", "secret_access_denied", "kms:Decrypt"),  # Secrets Manager's answer to a key policy
+    (  # API reference of GetSecretValue, DecryptionFailure
+        "Secrets Manager can't decrypt the protected secret text using the provided KMS key.",
+        "secret_undecryptable",
+        "KMS key",
+    ),
     (  # aws/containers-roadmap#2204
         "Nodegroup cannot be updated as it is currently not in Active State",
         "resource_busy",

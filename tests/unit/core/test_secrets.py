@@ -199,3 +199,10 @@ def test_work_grows_with_the_text_alone() -> None:
             named_spans(text)
     """)
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_scope_that_is_still_empty_gets_what_is_opened_in_it() -> None:
+    scope = Scope()
+    with entered(scope):
+        current().add(["registry.example/purple-monkey:1"])
+    assert scope.text("pulls registry.example/purple-monkey:1") == f"pulls {REDACTED}"
