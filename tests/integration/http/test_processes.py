@@ -157,7 +157,8 @@ def test_a_key_that_is_made_is_shown_at_a_terminal(runner: list[str], tmp_path: 
     port, (terminal, its_end) = free_port(), pty.openpty()
     url = f"sqlite:///{tmp_path / 'slipway.db'}"
     command = [*runner, sys.executable, "-m", "app", "serve", "--port", str(port), "--no-worker"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=its_end, env=environment(url))
+    env = environment(url, TMPDIR=str(tmp_path))  # it sweeps folders of processes that it cannot see
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=its_end, env=env)
     os.close(its_end)
     shown, deadline = b"", time.monotonic() + WAIT_SECONDS
     try:
