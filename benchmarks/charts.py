@@ -52,6 +52,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "Chart.yaml of 5 MB, wide": lambda: _packed({"Chart.yaml": _ABOUT + b"x: [" + b"a," * 2_500_000 + b"a]"}),
     "values.yaml of 5 MB": lambda: _packed({"values.yaml": b"- 1\n" * (_MB + _MB // 5)}),
     "15,000 subcharts": lambda: _packed({f"charts/s{n}/Chart.yaml": _ABOUT[:100] for n in range(15_000)}),
+    "500 subcharts": lambda: _packed({f"charts/s{n}/Chart.yaml": _ABOUT for n in range(500)}),
     "a bomb of 200 MB": lambda: _packed({f"f{n}": bytes(4 * _MB) for n in range(50)}),
     "90 MB of zeros": lambda: _packed({f"f{n}": bytes(4 * _MB) for n in range(22)}),
 }

@@ -16,13 +16,15 @@ from typing import Any
 from app.core.documents import UnreadableError, fetched_json, fetched_yaml
 from app.core.yaml_scalars import KUBERNETES_TEXT
 from app.gateways.helm.archive import ChartLimits, chart_of, files_of, repack
-from app.gateways.helm.errors import ChartInvalid
+from app.gateways.helm.errors import ChartInvalid, ChartTooLarge
 from app.gateways.helm.value_schema import LONGEST_POINTER, MOST_POINTERS, refers_outside, secret_pointers
 
-ABOUT_NODES = 20_000
+ABOUT_NODES = 50_000
 SCHEMA_NODES = 200_000
 VALUES_NODES = 200_000
-"""Values in one Chart.yaml, one values.schema.json, and all values.yaml of a chart: tens of megabytes at the worst."""
+"""Nodes of all Chart.yaml, all values.schema.json and all values.yaml of a chart: tens of megabytes at the worst."""
+MOST_SUBCHARTS = 500
+"""Of a chart, all in all; each has a document of its own to be read."""
 
 _MOST_TEXT = 1000
 
@@ -169,20 +171,27 @@ class _Parts:
     external_schema: bool = False
     has_schema: bool = False
     secrets: list[tuple[_Folders, tuple[str, ...]]] = field(default_factory=list)
+    about_room: int = ABOUT_NODES
+    schema_room: int = SCHEMA_NODES
 
     def look(self, name: str, content: bytes) -> bytes | None:
         folders, inner = chart_of(name)
         if inner == "Chart.yaml":
-            self.about[folders] = _kept(_mapping(name, content))
+            if len(self.about) > MOST_SUBCHARTS:
+                raise ChartTooLarge(f"the chart has more than {MOST_SUBCHARTS} subcharts")
+            about = _mapping(name, content, self.about_room)
+            self.about_room -= _size(about)
+            self.about[folders] = _kept(about)
         elif inner == "values.schema.json" and content:
             return self._schema(folders, name, content)
         return content
 
     def _schema(self, folders: _Folders, name: str, content: bytes) -> bytes | None:
         try:
-            schema = fetched_json(content, name, max_nodes=SCHEMA_NODES)
+            schema = fetched_json(content, name, max_nodes=self.schema_room)
         except UnreadableError as error:
             raise ChartInvalid(str(error)) from error
+        self.schema_room -= _size(schema)
         if refers_outside(schema):
             self.external_schema = True
             return None
@@ -226,7 +235,7 @@ def _default_values(path: Path) -> dict[str, Any]:
     for name, content in files_of(path, lambda name: chart_of(name)[1] in ("Chart.yaml", "values.yaml")):
         folders, inner = chart_of(name)
         if inner == "Chart.yaml":
-            about[folders] = _kept(_mapping(name, content))
+            about[folders] = _kept(_mapping(name, content, ABOUT_NODES))
             continue
         try:
             found = next(fetched_yaml(content, name, max_nodes=room), None)
@@ -265,9 +274,9 @@ def _size(value: Any) -> int:
     return count
 
 
-def _mapping(name: str, content: bytes) -> Mapping[str, Any]:
+def _mapping(name: str, content: bytes, room: int) -> Mapping[str, Any]:
     try:
-        loaded = next(fetched_yaml(content, name, max_nodes=ABOUT_NODES, dialect=KUBERNETES_TEXT), None)
+        loaded = next(fetched_yaml(content, name, max_nodes=room, dialect=KUBERNETES_TEXT), None)
     except UnreadableError as error:
         raise ChartInvalid(str(error)) from error
     if not isinstance(loaded, dict):

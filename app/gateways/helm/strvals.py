@@ -13,7 +13,7 @@ from typing import Any
 MAX_INDEX = 65536
 """Highest place of a list, as in helm: `a[999999999]=x` must not fill the memory."""
 MAX_LEVEL = 30
-"""Most dots in a key, as in helm."""
+"""Most dots in a key, as in helm; places of lists count too, which helm does not bound: each is a level of values."""
 MAX_BYTES = 1024 * 1024
 """Of the JSON of values, as of a request's body; ours: helm has no bound on `a[65536][65536]`."""
 NULL_BYTES = 5
@@ -112,7 +112,7 @@ class _Parser:
             case "[":
                 place = self._index()
                 items = self._existing(data.get(key, []), list, key)
-                _put(data, key, self._item(items, place, level))
+                _put(data, key, self._item(items, place, level + 1))
             case "=":
                 _put(data, key, self._value())
             case ",":
@@ -133,6 +133,8 @@ class _Parser:
         _put(data, key, inner)
 
     def _item(self, items: list[Any], place: int, level: int) -> list[Any]:
+        if level > MAX_LEVEL:
+            raise SetExpressionError(f"a key has more than {MAX_LEVEL} levels")
         text, stop = self._until("[.=")
         if text:
             raise SetExpressionError(f"unexpected data at the end of a list's place: {text!r}")
@@ -143,7 +145,7 @@ class _Parser:
             case "[":
                 inner_place = self._index()
                 inner = self._existing([] if existing is None else existing, list, f"[{place}]")
-                return self._placed(items, place, self._item(inner, inner_place, level))
+                return self._placed(items, place, self._item(inner, inner_place, level + 1))
             case ".":
                 entry = existing if isinstance(existing, dict) else {}
                 self._key(entry, level)

@@ -63,6 +63,11 @@ def rendered(helm: Path, chart: Path, option: str = "--skip-schema-validation") 
     return told.returncode, told.stdout
 
 
+def _sub_charts(count: int) -> bytes:
+    about = CHART.format(name="s", version="1.0.0").encode()
+    return packed(*((b"0", b"s/charts/s%d/Chart.yaml" % number, about) for number in range(count)))
+
+
 PILLS = {
     "Chart.yaml": (b"0", b"c/Chart.yaml", ABOUT + b"x: " + b"[" * DEEP + b"]" * DEEP),
     "Chart.yaml, maps": (b"0", b"c/Chart.yaml", ABOUT + b"x: " + b"{a: " * DEEP + b"}" * DEEP),
@@ -80,6 +85,7 @@ PILLS = {
     "schema, number": (b"0", b"c/values.schema.json", b'{"maximum": ' + b"9" * 100_000 + b"}"),
     "schema, infinite": (b"0", b"c/values.schema.json", b'{"maximum": 1e999}'),
     "schema of a subchart": (b"0", b"c/charts/s/values.schema.json", b"[" * DEEP + b"]" * DEEP),
+    "many subcharts": (b"0", b"c/charts/s.tgz", _sub_charts(600)),
     "Chart.yaml of a subchart": (b"0", b"c/charts/s/Chart.yaml", b"x: " + b"[" * DEEP + b"]" * DEEP),
 }
 

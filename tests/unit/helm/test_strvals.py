@@ -133,3 +133,17 @@ def test_the_wrong_expression_is_named() -> None:
 def test_lists_stay_within_bounds() -> None:
     with pytest.raises(SetExpressionError, match="larger than"):
         with_set({}, [f"a[{index}][65536]=x" for index in range(20)])
+
+
+@pytest.mark.parametrize("key", ["a" + "[0]" * 100_000, "a" + "[0].b" * 5_000, "a" + ".b" * 5_000, "a" + "[0]" * 31])
+def test_levels_stay_within_bounds(key: str) -> None:
+    """Each is a level of the reader's own recursion, and of the values."""
+    with pytest.raises(SetExpressionError, match="30 levels"):
+        with_set({}, [f"{key}=x"])
+
+
+def test_as_many_levels_as_helm_has() -> None:
+    value: object = "x"
+    for _ in range(30):
+        value = [value]
+    assert with_set({}, ["a" + "[0]" * 30 + "=x"]) == {"a": value}
