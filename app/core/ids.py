@@ -4,9 +4,8 @@ import re
 
 from ulid import ULID
 
-ID_PATTERN = re.compile(r"^[a-z]{2,5}_[0-7][0-9a-hjkmnp-tv-z]{25}$")
-"""A prefix, and a ULID (its alphabet has no i, l, o and u, and it begins with 0 to 7)."""
-
+ID_PATTERN = re.compile(r"^[a-z]{2,5}_[0-9a-z]{26}$")
+"""A prefix, whichever kinds there are, and the form of a ULID; the id of a key of the settings is made of its hash."""
 
 _MILLISECOND = 1 << 80
 """The low 80 bits of a ULID are random, the rest is the time in milliseconds."""
