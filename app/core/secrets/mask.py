@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ahocorasick_rs import AhoCorasick, MatchKind
+from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 
 from app.core.secrets import REDACTED
 from app.core.secrets.encodings import forms
@@ -97,7 +97,9 @@ class Mask:
 
 def _automaton(secrets: Iterable[str], kind: MatchKind) -> AhoCorasick:
     needles = {form for secret in secrets for form in forms(secret) if len(form) >= SHORTEST}
-    return AhoCorasick(sorted(needles), matchkind=kind, store_patterns=False)
+    # Left to itself it makes a DFA of few needles, in a time that grows with the square of their length: minutes.
+    way = Implementation.NoncontiguousNFA
+    return AhoCorasick(sorted(needles), matchkind=kind, store_patterns=False, implementation=way)
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
