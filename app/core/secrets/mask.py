@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
+from ahocorasick_rs import AhoCorasick, MatchKind
 
 from app.core.secrets import REDACTED
 from app.core.secrets.encodings import forms
 from app.core.secrets.forms import merged, spans, without
+from app.core.secrets.search import automaton
 from app.core.secrets.words import SHORTEST, is_common, is_wordlike
 
 _TEXTS = frozenset({"before", "after", "detail", "message", "description", "notes", "manifest", "hooks", "hint"})
@@ -97,9 +98,7 @@ class Mask:
 
 def _automaton(secrets: Iterable[str], kind: MatchKind) -> AhoCorasick:
     needles = {form for secret in secrets for form in forms(secret) if len(form) >= SHORTEST}
-    # Left to itself it makes a DFA of few needles, in a time that grows with the square of their length: minutes.
-    way = Implementation.NoncontiguousNFA
-    return AhoCorasick(sorted(needles), matchkind=kind, store_patterns=False, implementation=way)
+    return automaton(sorted(needles), kind)
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

@@ -5,11 +5,12 @@ import binascii
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ahocorasick_rs import AhoCorasick, MatchKind
+from ahocorasick_rs import MatchKind
 
 from app.core.secrets.forms import named_spans
 from app.core.secrets.names import is_secret_name, words_of
 from app.core.secrets.scope import current
+from app.core.secrets.search import automaton
 from app.core.secrets.words import is_common, is_wordlike, word_set
 from app.releases.manifest import Json
 from app.releases.secrets.places import MOST_PLACES, Place, Places, Segment, identities
@@ -87,8 +88,8 @@ def _standing_in(texts: set[str], data: list[str]) -> set[str]:
         left = sorted(texts - found)
         if not left:
             break
-        automaton = AhoCorasick(left, matchkind=MatchKind.LeftmostLongest, store_patterns=False)
-        new = {left[index] for text in data for index, _, _ in automaton.find_matches_as_indexes(text)}
+        finder = automaton(left, MatchKind.LeftmostLongest)
+        new = {left[index] for text in data for index, _, _ in finder.find_matches_as_indexes(text)}
         if not new:
             break
         found |= new
