@@ -15,17 +15,17 @@ class AccountClouds:
         self._clouds: dict[tuple[str, str], Cloud] = {}
 
     async def of(self, account_id: str, region: str) -> Cloud:
-        """Return the services of an account in a region.
+        """Return the services of an account in a region, by its record as it is now: a role may have been changed.
 
         Raises:
             LookupError: the account's record is gone.
         """
-        key = account_id, region
-        if key not in self._clouds:
-            async with self._database.read() as session:
-                row = await session.get(Account, account_id)
-            if row is None:
-                raise LookupError(f"there is no account {account_id}")
-            account = AwsAccount(id=row.id, role_arn=row.role_arn, external_id=row.external_id)
-            self._clouds[key] = Cloud(self._clients, account, region)
-        return self._clouds[key]
+        async with self._database.read() as session:
+            row = await session.get(Account, account_id)
+        if row is None:
+            raise LookupError(f"there is no account {account_id}")
+        account = AwsAccount(id=row.id, role_arn=row.role_arn, external_id=row.external_id)
+        cloud = self._clouds.get((account_id, region))
+        if cloud is None or cloud.account != account:
+            cloud = self._clouds[account_id, region] = Cloud(self._clients, account, region)
+        return cloud

@@ -124,6 +124,8 @@ class SecretOut(BaseModel):
 class ResendFailed(Spec):
     """Which failed deliveries are to be sent again."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"since": "2026-11-23T06:00:00Z"}]})
+
     since: Annotated[AwareDatetime, Field(strict=False, examples=["2026-11-23T06:00:00Z"])] = Field(
         description="All whose event happened at or after this time."
     )
