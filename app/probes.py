@@ -30,6 +30,13 @@ class NotReadyError(UnavailableError):
     title = "Not ready"
 
 
+class DeadError(UnavailableError):
+    """The process can only be started anew; `checks` tells which part stands still."""
+
+    code = "dead"
+    title = "Not alive"
+
+
 class Health(BaseModel):
     """The answer of a probe that is content."""
 
@@ -47,8 +54,11 @@ class Readiness(Health):
 
 
 @router.get("/healthz")
-async def get_health() -> Health:
-    """Tell that the process is alive."""
+async def get_health(request: Request) -> Health:
+    """Tell that the process is alive: it answers, and the worker does not stand still if it runs here."""
+    worker = getattr(request.app.state, "worker", None)
+    if worker is not None and (death := worker.death()):
+        raise DeadError(f"worker: {death}", checks={"worker": death})
     return Health()
 
 

@@ -15,6 +15,7 @@ from app.engine import retention
 from app.engine.runner import Engine
 from app.gateways.aws.cloudformation import CloudFormation
 from app.http import idempotency
+from app.standstill import Standstill
 from app.webhooks import queue as webhook_queue
 from app.webhooks.deliverer import Deliverer
 from app.webhooks.sender import Sender
@@ -24,7 +25,9 @@ log = logging.getLogger(__name__)
 
 TIDY_SECONDS = 3600.0
 STUCK_SECONDS = 15.0
-"""How long the engine's loop may stand still before the process is not ready."""
+"""How long the engine's loop may fail to turn before the process is not ready."""
+DEAD_SECONDS = 60.0
+"""How long it may stand still, neither turning nor failing, before the process counts as dead."""
 
 
 class Worker:
@@ -37,6 +40,7 @@ class Worker:
         self._poller = Poller(database, settings, self._engine.owner, _cloudformation(services))
         sender = Sender(Rules.of(settings), timeout_seconds=settings.webhook_timeout_seconds)
         self._deliverer = Deliverer(database, settings, services.vault, sender)
+        self._standstill = Standstill(lambda: self._engine.last_look)
         self._stopping = False
 
     async def run(self) -> None:
@@ -45,6 +49,7 @@ class Worker:
             asyncio.create_task(self._tidy(), name="tidy"),
             asyncio.create_task(self._poller.run(), name="poller"),
         ]
+        self._standstill.start()
         delivering = asyncio.create_task(self._keep_running("the delivery of webhooks", self._deliverer.run))
         try:
             await self._keep_running("the engine", self._engine.run)
@@ -58,6 +63,7 @@ class Worker:
     async def stop(self) -> None:
         """Stop taking operations up, let what is under way finish, and give the rest back."""
         self._stopping = True
+        self._standstill.end()
         await self._drain(
             self._engine.drain
         )  # first: what it ends is still written, to be delivered by whoever is next
@@ -67,6 +73,11 @@ class Worker:
         """Say what is wrong with the worker, or None."""
         still = time.monotonic() - self._engine.last_turn
         return f"its loop has not turned for {still:.0f} s" if still > STUCK_SECONDS else None
+
+    def death(self) -> str | None:
+        """Say why only a new process can help, or None."""
+        still = time.monotonic() - self._engine.last_look
+        return f"its loop has stood still for {still:.0f} s" if still > DEAD_SECONDS else None
 
     async def _drain(self, drain: Callable[[], Awaitable[None]]) -> None:
         try:

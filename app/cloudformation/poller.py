@@ -39,6 +39,9 @@ LEASE_SECONDS = 6.0
 LOOK_SECONDS = 2.0
 """How often the lease is renewed and the table looked at: what is new does not wait for the end of a long pause."""
 
+ASIDE_SECONDS = 10.0
+"""How long a process that could not ask AWS leaves the polling to others."""
+
 GROWTH = 0.05
 """A stack that has been waited for T seconds is looked at every 5 % of T: the wait grows by a fortieth on average."""
 
@@ -72,6 +75,7 @@ class _Rhythm:
         self._clock = asyncio.get_running_loop().time
         self._polled = self._clock()
         self._events_read: float | None = None
+        self._aside_until = 0.0
 
     def heed(self, waiting: _Waiting) -> None:
         """Set the interval by what waits now."""
@@ -94,6 +98,12 @@ class _Rhythm:
 
     def events_read(self) -> None:
         self._events_read = self._clock()
+
+    def stand_aside(self) -> None:
+        self._aside_until = self._clock() + ASIDE_SECONDS
+
+    def stands_aside(self) -> bool:
+        return self._clock() < self._aside_until
 
     def slow_down(self) -> None:
         self.slowdown = min(LARGEST_SLOWDOWN, self.slowdown * 2)
@@ -143,11 +153,14 @@ class Poller:
             for account_id, region in keys:
                 self._start((account_id, region))
 
-    async def _let_go(self) -> None:
-        """Give the leases back, so that another process polls at once."""
+    async def _let_go(self, key: Key | None = None) -> None:
+        """Give the leases back (that of an account + region, if given), so that another process polls at once."""
+        held = [col(PollerLease.owner) == self._owner]
+        if key is not None:
+            held += [col(PollerLease.account_id) == key[0], col(PollerLease.region) == key[1]]
         with contextlib.suppress(SQLAlchemyError, OSError):
             async with self._database.write() as session:
-                await session.execute(delete(PollerLease).where(col(PollerLease.owner) == self._owner))
+                await session.execute(delete(PollerLease).where(*held))
 
     def _start(self, key: Key) -> None:
         if key not in self._tasks:
@@ -166,14 +179,20 @@ class Poller:
                     return
                 rhythm.heed(waiting)
                 POLL_INTERVAL.labels(key[1]).set(rhythm.interval)
-                if await self._hold(key):
+                if not rhythm.stands_aside() and await self._hold(key):
                     await self._poll(key, rhythm, followed=waiting.followed)
                     pause = min(pause, max(0.01, rhythm.seconds_to_poll()))
             except Throttled:
                 rhythm.slow_down()
                 POLLS.labels(key[1], "throttled").inc()
                 log.info("CloudFormation throttles %s in %s: polling %g times slower", *key, rhythm.slowdown)
-            except (AwsError, SQLAlchemyError, OSError) as error:
+            except AwsError as error:
+                rhythm.slow_down()
+                POLLS.labels(key[1], "error").inc()
+                log.warning("a poll of %s in %s failed, others may try: %s", *key, error)
+                rhythm.stand_aside()  # being alive is not enough to keep the lease
+                await self._let_go(key)
+            except (SQLAlchemyError, OSError) as error:
                 rhythm.slow_down()
                 POLLS.labels(key[1], "error").inc()
                 log.warning("a poll of %s in %s failed: %s", *key, error)

@@ -14,6 +14,8 @@ from sqlalchemy import URL, text
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db import postgres
+
 log = logging.getLogger(__name__)
 
 OPERATIONS = "slipway_operations"
@@ -24,6 +26,10 @@ EVENTS = "slipway_events"
 
 DELIVERIES = "slipway_deliveries"
 """Channel: a webhook or callback is to be delivered."""
+
+
+STILL_SECONDS = 10.0
+"""After so much silence the server is asked whether it is still there; less than `postgres.WAIT_SECONDS`."""
 
 
 class Notifier:
@@ -63,7 +69,8 @@ class PostgresNotifier(Notifier):
 
     def __init__(self, url: URL) -> None:
         super().__init__()
-        self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        # Not the URL as a text: SQLAlchemy writes a blank as `+`, which libpq takes for a plus.
+        _, self._parameters = url.get_dialect()().create_connect_args(url)
 
     async def notify(self, session: AsyncSession, channel: str) -> None:
         """NOTIFY is delivered by PostgreSQL itself when the transaction commits."""
@@ -73,12 +80,14 @@ class PostgresNotifier(Notifier):
         """Listen until cancelled; a lost connection is opened again, and everybody looks once."""
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as connection:
+                async with await postgres.Connection.connect(**self._parameters, autocommit=True) as connection:
                     for channel in (OPERATIONS, EVENTS, DELIVERIES):
                         await connection.execute(f"LISTEN {channel}")
                         self.wake(channel)
-                    async for notice in connection.notifies():
-                        self.wake(notice.channel)
+                    while True:
+                        async for notice in connection.notifies(timeout=STILL_SECONDS):
+                            self.wake(notice.channel)
+                        await connection.execute("SELECT 1")  # a connection that died in silence says nothing either
             except psycopg.OperationalError as error:
                 log.warning("the listening connection is lost, opening it again: %s", error)
                 await asyncio.sleep(1)

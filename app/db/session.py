@@ -13,15 +13,19 @@ from typing import Any
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from app.db import files
+from app.db import files, postgres
 from app.db.notify import Notifier, PostgresNotifier
 from app.db.phases import PhaseObserver, PhaseWatch
 
 BUSY_TIMEOUT_SECONDS = 30
+
+POOL_SECONDS = 10.0
+"""How long a session waits for a connection of its own."""
 
 CLOSE_SECONDS = 3.0
 """How long the end of a process waits for sessions that are being rolled back."""
@@ -68,7 +72,15 @@ class Database:
             self.engine = create_async_engine(self.url, pool_size=pool_size)
             _prepare_sqlite(self.engine)
         else:
-            self.engine = create_async_engine(self.url, pool_size=pool_size, max_overflow=10, pool_pre_ping=True)
+            self.url = postgres.bounded(self.url)
+            self.engine = create_async_engine(
+                self.url,
+                pool_size=pool_size,
+                max_overflow=10,
+                pool_timeout=POOL_SECONDS,
+                pool_pre_ping=True,
+                connect_args={"async_creator_fn": postgres.Connection.connect},
+            )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=True)
         self._write_lock = asyncio.Lock()
         self.phase_observers: list[PhaseObserver] = []
@@ -110,5 +122,8 @@ class Database:
         await self.engine.dispose()
 
 
-DatabaseError = DBAPIError
-"""What a database that is away, full or locked raises."""
+def is_away(error: BaseException) -> bool:
+    """Tell whether the database is away, locked or out of connections, rather than asked for something wrong."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated

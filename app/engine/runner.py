@@ -10,8 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import InvalidError
@@ -21,7 +20,7 @@ from app.core.logging import operation_id_var
 from app.core.secrets.scope import entered
 from app.core.settings import Settings
 from app.db.notify import EVENTS, OPERATIONS
-from app.db.session import Database
+from app.db.session import Database, is_away
 from app.db.types import utcnow
 from app.engine import claims, lost
 from app.engine.contract import (
@@ -67,7 +66,7 @@ class Engine:
         observers: Sequence[Observer] = (),
     ) -> None:
         self.owner = f"{os.uname().nodename[:32]}-{os.getpid()}-{new_id('req')[-10:]}"
-        self.last_turn = time.monotonic()
+        self.last_turn = self.last_look = time.monotonic()
         self._database = database
         self._registry = registry
         self._settings = settings
@@ -123,6 +122,8 @@ class Engine:
             except (SQLAlchemyError, OSError) as error:
                 log.warning("the database does not answer, trying again: %s", error)
                 return 1.0
+            finally:
+                self.last_look = time.monotonic()
             self.last_turn = time.monotonic()
             return pause
 
@@ -403,7 +404,4 @@ def _brief(error: BaseException) -> str:
 
 
 def _is_away(error: BaseException) -> bool:
-    """Tell whether the database is away (to be waited for) rather than the result wrong."""
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError | OSError):
-        return True
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+    return is_away(error) or isinstance(error, OSError)

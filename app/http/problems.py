@@ -9,8 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -31,6 +30,7 @@ from app.core.errors import (
 )
 from app.core.secrets.scope import scope_or_none
 from app.core.validation import field_errors, invalid
+from app.db.session import is_away
 from app.http.errors import MethodNotAllowedError, NoSuchPathError
 
 log = logging.getLogger(__name__)
@@ -142,18 +142,11 @@ def problem_of(error: SlipwayError) -> Response:
 
 def problem_of_unforeseen(error: Exception) -> Response:
     """Return the answer to what nobody foresaw: 503, because a caller can only try again; the log has the trace."""
-    if is_database_away(error):
+    if is_away(error):
         log.warning("the database does not answer: %s", error)
         return problem(503, "database_unavailable", "Temporarily unavailable", "The database does not answer now.")
     log.error("a request failed unexpectedly", exc_info=error)
     return problem(503, "internal_error", "Temporarily unavailable", "The request failed unexpectedly; it is logged.")
-
-
-def is_database_away(error: BaseException) -> bool:
-    """Tell whether the database is away, locked or out of connections, rather than asked for something wrong."""
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
-        return True
-    return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 def invalid_request(error: RequestValidationError, model: Any = None) -> InvalidError:

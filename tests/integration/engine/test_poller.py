@@ -20,6 +20,7 @@ from app.db.base import DEFAULT_ACCOUNT
 from app.engine.models import Operation, OperationEvent, OperationWatch
 from app.gateways.aws.clients import PROCESS, AwsClients
 from app.gateways.aws.cloudformation import CloudFormation
+from app.gateways.aws.errors import AwsUnavailable
 from app.operations import repository
 from app.stacks.naming import client_token
 
@@ -133,6 +134,23 @@ async def test_throttling_makes_it_slower_and_loses_nothing(watching: Watching, 
     localcloud.rules([{"api": LISTS, "status": 400, "code": "Throttling", "times": 3}])
     async with watching.polling():
         await watching.bench.until(lambda: watching.woken(operation_id))
+
+
+async def test_who_cannot_ask_aws_leaves_it_to_others(watching: Watching) -> None:
+    """Two processes: the one that holds the lease is cut off from AWS, and the other one polls in its place."""
+    operation_id = await watching.bench.begin()
+    cut_off = asyncio.Event()
+
+    async def find(_account: str, _region: str) -> CloudFormation:
+        cut_off.set()
+        raise AwsUnavailable("AWS does not answer", code="ConnectTimeoutError", operation="cloudformation:ListStacks")
+
+    async with watching.polling("one", find):
+        stack = await watching.stack(operation_id)
+        await watching.wait_for(operation_id, stack)
+        await cut_off.wait()  # it had the lease
+        async with watching.polling("two"):
+            await watching.bench.until(lambda: watching.woken(operation_id))
 
 
 async def test_events_of_what_is_followed_are_its_own_and_kept_once(

@@ -15,7 +15,8 @@ from typing import Any
 import psycopg
 import pytest
 from integration.engine.conftest import Bench
-from sqlalchemy import text
+from silence import proxy
+from sqlalchemy import make_url, text
 
 from app import migrate
 from app.db.session import Database
@@ -64,8 +65,8 @@ class Site:
         self._url = url
         self._workers = workers
 
-    async def workers(self, count: int) -> list[Worker]:
-        started = [Worker(self._url) for _ in range(count)]
+    async def workers(self, count: int, url: str | None = None) -> list[Worker]:
+        started = [Worker(url or self._url) for _ in range(count)]
         for worker in started:
             self._workers.callback(worker.close)
         for worker in started:
@@ -221,6 +222,31 @@ def restartable(postgres_server: Any) -> Iterator[Restartable]:
         yield Restartable(server)
     finally:
         server.stop()
+
+
+async def test_silence_costs_time_and_no_result(site: Site, database_url: str) -> None:
+    """The connections of one process die, and nobody says so: another one goes on, then it does so itself."""
+    url = make_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        pytest.skip("SQLite has no connections that could fall silent")
+    assert url.port is not None
+    with proxy(url.port) as between:
+        through = url.set(host="127.0.0.1", port=between.port).render_as_string(hide_password=False)
+        [deaf] = await site.workers(1, through)
+        held = await site.bench.begin("hold")
+        assert await site.held_by(held) == deaf.pid
+        [other] = await site.workers(1)
+        for _ in range(3):
+            working = [await site.bench.begin("slow") for _ in range(10)]
+            assert between.silence()
+            await site.bench.ended(*working)
+        await site.bench.ended(held)
+        other.signal(signal.SIGKILL)
+        alone = await site.bench.begin("slow")
+        await site.bench.ended(alone)
+        settled = await site.settled()
+        assert (alone, deaf.pid) in settled
+        assert len(settled) == len({operation_id for operation_id, _ in settled}) == 32
 
 
 async def test_a_database_that_goes_away_costs_time_and_no_result(restartable: Restartable) -> None:

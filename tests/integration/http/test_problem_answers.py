@@ -252,5 +252,9 @@ async def test_readiness_sees_a_worker_that_stands_still(app: FastAPI, client: h
         def problem(self) -> str:
             return "its loop has not turned for 60 s"
 
+        def death(self) -> str:
+            return "its loop has stood still for 90 s"
+
     app.state.worker = Still()
     assert "worker" in check(await client.get("/readyz"), 503, "not_ready")["checks"]
+    assert "worker" in check(await client.get("/healthz"), 503, "dead")["checks"]
