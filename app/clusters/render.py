@@ -1,19 +1,11 @@
-"""From a cluster's or addon's row to the input of its template. Pure."""
+"""From a cluster's spec to the input of its template. Pure."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from app.clusters.models import Addon, Cluster
 from app.clusters.schemas import AddonSpec, ClusterSpec
-from app.stacks.addon import POD_IDENTITIES, AddonInput, addon_template, tolerating
-from app.stacks.addon import AddonSpec as StackAddon
-from app.stacks.cluster import FIRST_ADDONS, Access, ClusterInput, Encryption, Endpoints, cluster_template
+from app.stacks.cluster import FIRST_ADDONS, Access, ClusterInput, Encryption, Endpoints, FirstAddon, cluster_template
 from app.stacks.network import DEFAULT_CIDR, GivenNetwork, Network, OwnNetwork
-from app.stacks.taints import Taint, unavoidable
 from app.stacks.template import StackTemplate
-
-DEFAULT_ADDONS = ("coredns", "metrics-server")
-"""What a cluster gets beside the two of its own stack, unless its spec says otherwise."""
 
 
 def cluster_stack(cluster_id: str, spec: ClusterSpec, facts: dict[str, Any]) -> StackTemplate:
@@ -54,12 +46,12 @@ def cluster_stack(cluster_id: str, spec: ClusterSpec, facts: dict[str, Any]) -> 
     )
 
 
-def _first_addons(spec: ClusterSpec, versions: dict[str, str]) -> tuple[StackAddon, ...]:
+def _first_addons(spec: ClusterSpec, versions: dict[str, str]) -> tuple[FirstAddon, ...]:
     given = {addon.name: addon for addon in spec.addons or ()}
     found = []
     for name in FIRST_ADDONS:
         addon = given.get(name) or AddonSpec(name=name)
-        found.append(StackAddon(name, addon.version or versions.get(name), addon.configuration))
+        found.append(FirstAddon(name, addon.version or versions.get(name), addon.configuration))
     return tuple(found)
 
 
@@ -72,32 +64,6 @@ def _network(spec: ClusterSpec, facts: dict[str, Any]) -> Network:
         cidr=network.cidr or DEFAULT_CIDR,
         nat=network.nat or "single",
         control_plane_zone=facts.get("control_plane_zone"),
-    )
-
-
-def own_addons(spec: ClusterSpec) -> list[dict[str, Any]]:
-    """Return the specs of the addons that get a stack of their own, in the order in which they are installed."""
-    if spec.addons is None:
-        return [{"name": name, "version": None, "configuration": None} for name in DEFAULT_ADDONS]
-    return [addon.model_dump(mode="json") for addon in spec.addons if addon.name not in FIRST_ADDONS]
-
-
-def addon_stack(addon: Addon, cluster: Cluster, taints: Sequence[Sequence[Taint]]) -> StackTemplate:
-    """Return an addon's stack, with tolerations when every node group of the cluster is tainted."""
-    configuration = tolerating(addon.name, addon.spec.get("configuration"), unavoidable(taints))
-    identity = POD_IDENTITIES.get(addon.name)
-    return addon_template(
-        AddonInput(
-            resource_id=addon.id,
-            cluster_name=cluster.name,
-            addon=StackAddon(
-                addon.name,
-                addon.spec.get("version") or addon.facts.get("version"),
-                configuration,
-                pod_identities=(identity,) if identity else (),
-            ),
-            tags=cluster.tags,
-        )
     )
 
 

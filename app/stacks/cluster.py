@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from troposphere import GetAtt, Ref, Sub, Template, ec2, eks, iam, kms
 
-from app.stacks.addon import AddonSpec, add_addon
+from app.stacks.addon import add_addon
 from app.stacks.naming import MAX_LENGTH, short_id, slug, stack_name
 from app.stacks.network import IpFamily, Network, NetworkParts, add_network
 from app.stacks.template import (
@@ -84,6 +84,15 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstAddon:
+    """One of `FIRST_ADDONS` as the caller wants it; without a version AWS's default."""
+
+    name: str
+    version: str | None = None
+    configuration: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterInput:
     """All that a cluster's stack is made from.
 
@@ -120,7 +129,7 @@ class ClusterInput:
     support_type: SupportType | None = None
     zonal_shift: bool | None = None
     with_oidc: bool = False
-    first_addons: tuple[AddonSpec, ...] = ()
+    first_addons: tuple[FirstAddon, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -325,7 +334,16 @@ def _first_addons(template: Template, spec: ClusterInput, entry: str | None) -> 
     given = {addon.name: addon for addon in spec.first_addons}
     for name in FIRST_ADDONS:
         title = "Addon" + "".join(word.capitalize() for word in name.split("-"))
-        addon = add_addon(template, given.get(name, AddonSpec(name)), Ref("Cluster"), spec.tags, title)
+        wanted = given.get(name, FirstAddon(name))
+        addon = add_addon(
+            template,
+            name,
+            Ref("Cluster"),
+            spec.tags,
+            version=wanted.version,
+            configuration=wanted.configuration,
+            title=title,
+        )
         if entry:
             addon.DependsOn = entry
 

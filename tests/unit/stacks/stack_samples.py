@@ -2,16 +2,19 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from app.clusters.schemas import AddonSpec
+from app.clusters.view import ClusterView
+from app.kinds.addon.kind import ADDONS
 from app.stacks import registry as registries
-from app.stacks.addon import POD_IDENTITIES, AddonInput, AddonSpec, PodIdentity, tolerating
-from app.stacks.cluster import Access, ClusterInput, Encryption, Endpoints
+from app.stacks.cluster import Access, ClusterInput, Encryption, Endpoints, FirstAddon
 from app.stacks.network import GivenNetwork, OwnNetwork
 from app.stacks.nodegroup import ClusterFacts, NodegroupInput, Scaling, Ssh, Update
 from app.stacks.registry import Grantees, RegistryInput
@@ -45,6 +48,35 @@ def nodegroup(**changes: Any) -> NodegroupInput:
         "scaling": Scaling(1, 3, 2),
     }
     return NodegroupInput(**base | changes)
+
+
+@dataclass(frozen=True)
+class AddonInput:
+    """All that the stack of an addon is made from: the spec, what the cluster is called and tagged, and facts."""
+
+    resource_id: str
+    cluster_name: str
+    addon: AddonSpec
+    tags: dict[str, str] = field(default_factory=dict)
+    taints: Sequence[Taint] = ()
+
+
+def addon_template(given: AddonInput) -> StackTemplate:
+    cluster = ClusterView(
+        id=f"clu_{ULID}",
+        name=given.cluster_name,
+        project_id="",
+        account_id="",
+        region="us-east-1",
+        phase="active",
+        version="1.34",
+        ip_family="ipv4",
+        outputs={},
+        facts={},
+        tags=given.tags,
+    )
+    facts = {"taints": [asdict(taint) for taint in given.taints]}
+    return ADDONS.template(given.resource_id, given.addon, cluster, facts)
 
 
 def document(template: StackTemplate) -> dict[str, Any]:
@@ -145,7 +177,7 @@ cluster_inputs = st.builds(
     zonal_shift=st.sampled_from([None, True, False]),
     with_oidc=st.booleans(),
     first_addons=st.sampled_from(
-        [(), (AddonSpec("vpc-cni", "v1.20.0-eksbuild.1", {"env": {"ENABLE_PREFIX_DELEGATION": "true"}}),)]
+        [(), (FirstAddon("vpc-cni", "v1.20.0-eksbuild.1", {"env": {"ENABLE_PREFIX_DELEGATION": "true"}}),)]
     ),
     tags=tags,
 )
@@ -179,11 +211,10 @@ addon_specs = st.builds(
     name=st.sampled_from(["coredns", "metrics-server", "aws-ebs-csi-driver", "eks-pod-identity-agent", "adot"]),
     version=st.sampled_from([None, "v1.2.3-eksbuild.1"]),
     configuration=st.sampled_from([None, {}, {"replicaCount": 3}, {"controller": {"replicaCount": 1}}]),
-    service_account_role_arn=st.sampled_from([None, ROLE]),
-    pod_identities=st.sampled_from([(), (POD_IDENTITIES["aws-ebs-csi-driver"],), (PodIdentity("some-sa", ROLE),)]),
-    resolve_conflicts=st.sampled_from(["NONE", "OVERWRITE", "PRESERVE"]),
 )
-addon_inputs = st.builds(AddonInput, ulids.map("add_{}".format), names, addon_specs, tags)
+addon_inputs = st.builds(
+    AddonInput, ulids.map("add_{}".format), names, addon_specs, tags, st.lists(taints, max_size=3).map(tuple)
+)
 
 LIFECYCLE = {
     "rules": [
@@ -239,4 +270,3 @@ registry_inputs = st.builds(
 )
 
 HARD = (Taint("dedicated", "NO_SCHEDULE", "gpu"), Taint("spot", "NO_EXECUTE"))
-TOLERATING = AddonSpec("coredns", None, tolerating("coredns", None, HARD))

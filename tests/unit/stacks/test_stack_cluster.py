@@ -3,8 +3,7 @@ import json
 import pytest
 from stack_samples import GIVEN, KEY, ROLE, ULID, cluster, document, of_type
 
-from app.stacks.addon import AddonSpec
-from app.stacks.cluster import Access, Encryption, Endpoints, cluster_template
+from app.stacks.cluster import Access, Encryption, Endpoints, FirstAddon, cluster_template
 
 
 def control_plane(**changes):
@@ -57,7 +56,7 @@ def test_a_bootstrapped_creator_has_no_second_entry_even_after_the_mode_has_move
 
 
 def test_addons_are_managed_from_the_start_and_the_callers_wishes_count():
-    given = AddonSpec("vpc-cni", "v1.20.0-eksbuild.1", {"env": {"ENABLE_PREFIX_DELEGATION": "true"}})
+    given = FirstAddon("vpc-cni", "v1.20.0-eksbuild.1", {"env": {"ENABLE_PREFIX_DELEGATION": "true"}})
     made = resources(first_addons=(given,))
     assert made["Cluster"]["Properties"]["BootstrapSelfManagedAddons"] is False
     cni, proxy = made["AddonVpcCni"]["Properties"], made["AddonKubeProxy"]["Properties"]

@@ -10,14 +10,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from stack_samples import (
     GIVEN,
+    HARD,
     KEY,
     LIFECYCLE,
     PUBLIC_KEY,
     ROLE,
-    TOLERATING,
     ULID,
     ZONES,
+    AddonInput,
     addon_inputs,
+    addon_template,
     cluster,
     cluster_inputs,
     document,
@@ -29,7 +31,7 @@ from stack_samples import (
     schema,
 )
 
-from app.stacks.addon import POD_IDENTITIES, AddonInput, AddonSpec, addon_template
+from app.clusters.schemas import AddonSpec
 from app.stacks.cluster import Access, Encryption, Endpoints, cluster_template
 from app.stacks.network import OwnNetwork
 from app.stacks.nodegroup import ClusterFacts, Ssh, Update, nodegroup_template
@@ -87,7 +89,7 @@ REPRESENTATIVE = {
     "nodegroup-ipv6-aws-key": nodegroup_template(
         nodegroup(cluster=ClusterFacts("prod", "vpc-0123456789abcdef0", "sg-0123456789abcdef0", "ipv6"), ssh=Ssh())
     ),
-    "addon-tolerating": addon_template(AddonInput(f"add_{ULID}", "prod", TOLERATING)),
+    "addon-tolerating": addon_template(AddonInput(f"add_{ULID}", "prod", AddonSpec(name="coredns"), taints=HARD)),
     "registry-default": registry_template(RegistryInput(f"reg_{ULID}", "shop")),
     "registry-everything": registry_template(
         RegistryInput(
@@ -103,14 +105,7 @@ REPRESENTATIVE = {
             tags=MANY_TAGS,
         )
     ),
-    "addon-csi": addon_template(
-        AddonInput(
-            f"add_{ULID}",
-            "prod",
-            AddonSpec("aws-ebs-csi-driver", pod_identities=(POD_IDENTITIES["aws-ebs-csi-driver"],)),
-            MANY_TAGS,
-        )
-    ),
+    "addon-csi": addon_template(AddonInput(f"add_{ULID}", "prod", AddonSpec(name="aws-ebs-csi-driver"), MANY_TAGS)),
 }
 
 any_template = st.one_of(
@@ -222,7 +217,10 @@ def test_a_dynamic_reference_is_refused_wherever_it_stands():
         (nodegroup_template, nodegroup(labels={"a": secret})),
         (nodegroup_template, nodegroup(ssh=Ssh(public_key=secret))),
         (cluster_template, cluster(tags={"a": secret})),
-        (addon_template, AddonInput(f"add_{ULID}", "prod", AddonSpec("coredns", None, {"corefile": secret}))),
+        (
+            addon_template,
+            AddonInput(f"add_{ULID}", "prod", AddonSpec(name="coredns", configuration={"corefile": secret})),
+        ),
     ]
     for render, spec in inputs:
         with pytest.raises(DynamicReferenceError):
