@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from app.clusters.schemas import AddonSpec
 from app.clusters.view import ClusterView
 from app.kinds.addon.kind import ADDONS
+from app.kinds.nodegroup.spec import NodegroupSpec, ScalingSpec, SshSpec, TaintSpec, UpdateSpec
+from app.kinds.nodegroup.template import nodegroup_stack
 from app.stacks import registry as registries
 from app.stacks.cluster import Access, ClusterInput, Encryption, Endpoints, FirstAddon
 from app.stacks.network import GivenNetwork, OwnNetwork
-from app.stacks.nodegroup import ClusterFacts, NodegroupInput, Scaling, Ssh, Update
 from app.stacks.registry import Grantees, RegistryInput
 from app.stacks.taints import Taint
 from app.stacks.template import StackTemplate
@@ -28,7 +29,6 @@ PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d", "us-east-1e", "us-east-1f")
 VPC = "vpc-0123456789abcdef0"
 GROUP = "sg-0123456789abcdef0"
-FACTS = ClusterFacts("prod", VPC, GROUP)
 GIVEN = GivenNetwork(VPC, ("subnet-0aaaaaaaaaaaaaaaa",), ("subnet-0bbbbbbbbbbbbbbbb", "subnet-0cccccccccccccccc"))
 
 examples = settings(max_examples=30, deadline=None)
@@ -39,15 +39,44 @@ def cluster(**changes: Any) -> ClusterInput:
     return ClusterInput(**{"resource_id": f"clu_{ULID}", "name": "prod", "network": OwnNetwork(ZONES[:3])} | changes)
 
 
-def nodegroup(**changes: Any) -> NodegroupInput:
-    base = {
-        "resource_id": f"ng_{ULID}",
-        "name": "workers",
-        "cluster": FACTS,
-        "subnets": ("subnet-0bbbbbbbbbbbbbbbb",),
-        "scaling": Scaling(1, 3, 2),
-    }
-    return NodegroupInput(**base | changes)
+def view(name: str = "prod", *, ip_family: str = "ipv4", tags: dict[str, str] | None = None) -> ClusterView:
+    return ClusterView(
+        id=f"clu_{ULID}",
+        name=name,
+        project_id="",
+        account_id="",
+        region="us-east-1",
+        phase="active",
+        version="1.34",
+        ip_family=ip_family,
+        outputs={"vpc_id": VPC, "security_group_id": GROUP},
+        facts={},
+        tags=tags or {},
+    )
+
+
+@dataclass(frozen=True)
+class NodegroupInput:
+    """All that the stack of a node group is made from; its tags are those here, whatever callers may send."""
+
+    resource_id: str
+    spec: NodegroupSpec
+    cluster: ClusterView
+    desired: int | None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def nodegroup_template(given: NodegroupInput) -> StackTemplate:
+    spec = given.spec.model_copy(update={"tags": given.tags})
+    return nodegroup_stack(given.resource_id, spec, given.cluster, desired=given.desired)
+
+
+def nodegroup(
+    cluster: ClusterView | None = None, desired: int | None = 2, tags: dict[str, str] | None = None, **changes: Any
+) -> NodegroupInput:
+    """Return a node group; `changes` of its spec are taken as they are, whatever callers may send."""
+    spec = NodegroupSpec(cluster="prod", name="workers", subnets=["subnet-0bbbbbbbbbbbbbbbb"])
+    return NodegroupInput(f"ng_{ULID}", spec.model_copy(update=changes), cluster or view(), desired, tags or {})
 
 
 @dataclass(frozen=True)
@@ -62,21 +91,8 @@ class AddonInput:
 
 
 def addon_template(given: AddonInput) -> StackTemplate:
-    cluster = ClusterView(
-        id=f"clu_{ULID}",
-        name=given.cluster_name,
-        project_id="",
-        account_id="",
-        region="us-east-1",
-        phase="active",
-        version="1.34",
-        ip_family="ipv4",
-        outputs={},
-        facts={},
-        tags=given.tags,
-    )
     facts = {"taints": [asdict(taint) for taint in given.taints]}
-    return ADDONS.template(given.resource_id, given.addon, cluster, facts)
+    return ADDONS.template(given.resource_id, given.addon, view(given.cluster_name, tags=given.tags), facts)
 
 
 def document(template: StackTemplate) -> dict[str, Any]:
@@ -182,28 +198,40 @@ cluster_inputs = st.builds(
     tags=tags,
 )
 
-nodegroup_inputs = st.builds(
-    NodegroupInput,
-    resource_id=ulids.map("ng_{}".format),
+nodegroup_specs = st.builds(
+    NodegroupSpec,
+    cluster=st.just("prod"),
     name=short_names,
-    cluster=st.builds(ClusterFacts, names, st.just(VPC), st.just(GROUP), st.sampled_from(["ipv4", "ipv6"])),
-    subnets=st.sampled_from([GIVEN.private_subnet_ids, GIVEN.public_subnet_ids]),
-    scaling=st.builds(Scaling, st.integers(0, 2), st.integers(3, 9), st.none() | st.just(2)),
+    subnets=st.sampled_from([list(GIVEN.private_subnet_ids), list(GIVEN.public_subnet_ids)]),
+    scaling=st.builds(ScalingSpec, min=st.integers(0, 2), max=st.integers(3, 9)),
     instance_types=st.sampled_from(
-        [("m5.large",), ("m7g.large",), ("m5.large", "m6i.large"), ("c7gn.large", "t4g.nano")]
+        [["m5.large"], ["m7g.large"], ["m5.large", "m6i.large"], ["c7gn.large", "t4g.nano"]]
     ),
     capacity_type=st.sampled_from(["ON_DEMAND", "SPOT"]),
-    ami_type=st.sampled_from([None, "BOTTLEROCKET_x86_64", "WINDOWS_CORE_2022_x86_64"]),
+    ami_type=st.sampled_from([None, "BOTTLEROCKET_x86_64"]),
     version=st.sampled_from([None, "1.34"]),
-    release_version=st.sampled_from([None, "1.34.1-20261101"]),
     disk_size_gib=st.integers(20, 2000),
     labels=st.dictionaries(st.from_regex(r"\A[a-z]{1,9}\Z"), st.from_regex(r"\A[a-z0-9]{0,9}\Z"), max_size=3),
-    taints=st.lists(taints, max_size=3).map(tuple),
-    ssh=st.sampled_from([None, Ssh(), Ssh("mine"), Ssh(None, PUBLIC_KEY, (GROUP,))]),
-    update=st.sampled_from([None, Update(), Update(2), Update(None, 30)]),
-    node_repair=st.sampled_from([None, True, False]),
-    security_groups=st.sampled_from([(), ("sg-0fedcba9876543210",)]),
-    tags=tags,
+    taints=st.lists(taints, max_size=3, unique_by=lambda taint: (taint.key, taint.effect)).map(
+        lambda found: [TaintSpec(**asdict(taint)) for taint in found]
+    ),
+    ssh=st.sampled_from(
+        [
+            None,
+            SshSpec(),
+            SshSpec(key_name="mine"),
+            SshSpec(public_key=PUBLIC_KEY, source_security_groups=[GROUP]),
+        ]
+    ),
+    update=st.sampled_from([UpdateSpec(), UpdateSpec(max_unavailable=2), UpdateSpec(max_unavailable_percent=30)]),
+)
+nodegroup_inputs = st.builds(
+    NodegroupInput,
+    ulids.map("ng_{}".format),
+    nodegroup_specs,
+    st.builds(view, names, ip_family=st.sampled_from(["ipv4", "ipv6"])),
+    st.none() | st.just(2),
+    tags,
 )
 
 addon_specs = st.builds(

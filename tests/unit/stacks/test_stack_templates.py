@@ -26,18 +26,19 @@ from stack_samples import (
     examples,
     nodegroup,
     nodegroup_inputs,
+    nodegroup_template,
     references,
     registry_inputs,
     schema,
+    view,
 )
 
 from app.clusters.schemas import AddonSpec
+from app.kinds.nodegroup.spec import SshSpec, TaintSpec, UpdateSpec
 from app.stacks.cluster import Access, Encryption, Endpoints, cluster_template
 from app.stacks.network import OwnNetwork
-from app.stacks.nodegroup import ClusterFacts, Ssh, Update, nodegroup_template
 from app.stacks.registry import Encryption as RegistryEncryption
 from app.stacks.registry import Grantees, RegistryInput, registry_template
-from app.stacks.taints import Taint
 from app.stacks.template import (
     MAX_BODY_BYTES,
     DynamicReferenceError,
@@ -73,22 +74,18 @@ REPRESENTATIVE = {
     "nodegroup-default": nodegroup_template(nodegroup()),
     "nodegroup-everything": nodegroup_template(
         nodegroup(
-            instance_types=("m7g.large", "c7g.large"),
+            instance_types=["m7g.large", "c7g.large"],
             capacity_type="SPOT",
             ami_type="BOTTLEROCKET_ARM_64",
             version="1.34",
-            release_version="1.50.0-abcdef01",
             labels={"tier": "web"},
-            taints=(Taint("dedicated", "NO_SCHEDULE", "web"),),
-            ssh=Ssh(public_key=PUBLIC_KEY),
-            update=Update(None, 30),
-            node_repair=True,
+            taints=[TaintSpec(key="dedicated", effect="NO_SCHEDULE", value="web")],
+            ssh=SshSpec(public_key=PUBLIC_KEY),
+            update=UpdateSpec(max_unavailable_percent=30),
             tags=MANY_TAGS,
         )
     ),
-    "nodegroup-ipv6-aws-key": nodegroup_template(
-        nodegroup(cluster=ClusterFacts("prod", "vpc-0123456789abcdef0", "sg-0123456789abcdef0", "ipv6"), ssh=Ssh())
-    ),
+    "nodegroup-ipv6-aws-key": nodegroup_template(nodegroup(cluster=view(ip_family="ipv6"), ssh=SshSpec())),
     "addon-tolerating": addon_template(AddonInput(f"add_{ULID}", "prod", AddonSpec(name="coredns"), taints=HARD)),
     "registry-default": registry_template(RegistryInput(f"reg_{ULID}", "shop")),
     "registry-everything": registry_template(
@@ -195,7 +192,7 @@ odd_tags = st.dictionaries(
 @examples
 @given(any_template, odd_tags)
 @example((nodegroup_template, nodegroup(ssh=None)), {"Ref": "AWS::AccountId"})
-@example((nodegroup_template, nodegroup(ssh=Ssh())), {"Fn::ImportValue": "other-stack"})
+@example((nodegroup_template, nodegroup(ssh=SshSpec())), {"Fn::ImportValue": "other-stack"})
 def test_tags_are_what_was_asked_for_and_no_function(made, tags):
     render, spec = made
     template = render(dataclasses.replace(spec, tags=tags))
@@ -215,7 +212,7 @@ def test_a_dynamic_reference_is_refused_wherever_it_stands():
     secret = "{{resolve:secretsmanager:somebody-elses}}"
     inputs = [
         (nodegroup_template, nodegroup(labels={"a": secret})),
-        (nodegroup_template, nodegroup(ssh=Ssh(public_key=secret))),
+        (nodegroup_template, nodegroup(ssh=SshSpec.model_construct(public_key=secret))),
         (cluster_template, cluster(tags={"a": secret})),
         (
             addon_template,
