@@ -1,7 +1,7 @@
 """Which addons a cluster's spec asks for, and where each of them stands. Pure."""
 
 from app.clusters.schemas import AddonSpec, ClusterSpec
-from app.stacks.cluster import FIRST_ADDONS
+from app.clusters.template import FIRST_ADDONS
 
 DEFAULT_ADDONS = ("coredns", "metrics-server")
 """What a cluster gets beside the two of its own stack, unless its spec says otherwise."""

@@ -14,8 +14,8 @@ from app.clusters.errors import (
 )
 from app.clusters.models import Cluster
 from app.clusters.ports import Accounts, Addons, Parts, Registries, Releases
-from app.clusters.render import cluster_stack
 from app.clusters.schemas import ClusterSpec
+from app.clusters.template import cluster_stack
 from app.clusters.update_groups import stages_of_create, steps_of_update
 from app.core.caller import Caller
 from app.core.errors import FieldError

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from app.clusters.render import cluster_stack
 from app.clusters.schemas import ClusterSpec
+from app.clusters.template import cluster_stack
 from app.clusters.view import ClusterView
 from app.kinds.all import KINDS
 from app.stacks.template import StackTemplate

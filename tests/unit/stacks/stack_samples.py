@@ -10,14 +10,23 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from app.clusters.schemas import AddonSpec
+from app.clusters.schemas import (
+    AccessSpec,
+    AddonSpec,
+    ClusterSpec,
+    EncryptionSpec,
+    EndpointsSpec,
+    LoggingSpec,
+    NetworkSpec,
+    Subnets,
+)
+from app.clusters.template import cluster_stack
 from app.clusters.view import ClusterView
 from app.kinds.addon.kind import ADDONS
 from app.kinds.nodegroup.spec import NodegroupSpec, ScalingSpec, SshSpec, TaintSpec, UpdateSpec
 from app.kinds.nodegroup.template import nodegroup_stack
 from app.stacks import registry as registries
-from app.stacks.cluster import Access, ClusterInput, Encryption, Endpoints, FirstAddon
-from app.stacks.network import GivenNetwork, OwnNetwork
+from app.stacks.network import GivenNetwork, Network, OwnNetwork
 from app.stacks.registry import Grantees, RegistryInput
 from app.stacks.taints import Taint
 from app.stacks.template import StackTemplate
@@ -35,8 +44,44 @@ examples = settings(max_examples=30, deadline=None)
 """Enough to meet every branch, in the seconds that a unit test may take."""
 
 
-def cluster(**changes: Any) -> ClusterInput:
-    return ClusterInput(**{"resource_id": f"clu_{ULID}", "name": "prod", "network": OwnNetwork(ZONES[:3])} | changes)
+@dataclass(frozen=True)
+class ClusterInput:
+    """All that the stack of a cluster is made from; its tags are those here, whatever callers may send."""
+
+    resource_id: str
+    spec: ClusterSpec
+    facts: dict[str, Any]
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def cluster_template(given: ClusterInput) -> StackTemplate:
+    return cluster_stack(given.resource_id, given.spec.model_copy(update={"tags": given.tags}), given.facts)
+
+
+def cluster(
+    network: Network | None = None,
+    *,
+    resource_id: str = f"clu_{ULID}",
+    role: str | None = None,
+    bootstrap: bool = False,
+    ip_family: str = "ipv4",
+    service_cidr: str | None = None,
+    tags: dict[str, str] | None = None,
+    **changes: Any,
+) -> ClusterInput:
+    """Return a cluster; `changes` of its spec are taken as they are, whatever callers may send."""
+    network = network or OwnNetwork(ZONES[:3])
+    facts: dict[str, Any] = {"slipway_role_arn": role, "bootstrap_creator": bootstrap}
+    layout: dict[str, Any] = {"ip_family": ip_family, "service_cidr": service_cidr}
+    if isinstance(network, OwnNetwork):
+        facts |= {"zones": network.zones, "control_plane_zone": network.control_plane_zone}
+        layout |= {"cidr": network.cidr, "nat": network.nat}
+    else:
+        named = Subnets(public=list(network.public_subnet_ids), private=list(network.private_subnet_ids))
+        layout |= {"vpc_id": network.vpc_id, "subnets": named}
+    spec = ClusterSpec(name="prod", region="us-east-1")
+    spec = spec.model_copy(update={"network": NetworkSpec.model_construct(**layout), **changes})
+    return ClusterInput(resource_id, spec, facts, tags or {})
 
 
 def view(name: str = "prod", *, ip_family: str = "ipv4", tags: dict[str, str] | None = None) -> ClusterView:
@@ -160,13 +205,6 @@ def own_networks(draw: st.DrawFn) -> OwnNetwork:
     )
 
 
-@st.composite
-def accesses(draw: st.DrawFn) -> Access:
-    mode = draw(st.sampled_from(["API", "API_AND_CONFIG_MAP", "CONFIG_MAP"]))
-    bootstrap = mode == "CONFIG_MAP" or draw(st.booleans())
-    return Access(mode, draw(st.sampled_from([None, ROLE])), bootstrap)
-
-
 taints = st.builds(
     Taint,
     st.from_regex(r"\A[a-z]{1,10}(\.[a-z]{1,10}/[a-z]{1,10})?\Z"),
@@ -174,26 +212,43 @@ taints = st.builds(
     st.none() | st.from_regex(r"\A[a-z0-9]{1,10}\Z"),
 )
 
+modes = st.sampled_from(["API", "API_AND_CONFIG_MAP", "CONFIG_MAP"])
 cluster_inputs = st.builds(
-    ClusterInput,
-    resource_id=ulids.map("clu_{}".format),
-    name=names,
+    lambda mode, moved_on, oidc, **given: cluster(
+        access=AccessSpec(mode=mode, oidc=oidc), bootstrap=moved_on or mode == "CONFIG_MAP", **given
+    ),
+    modes,
+    st.booleans(),
+    st.booleans(),
     network=own_networks() | st.just(GIVEN),
+    resource_id=ulids.map("clu_{}".format),
+    role=st.sampled_from([None, ROLE]),
+    name=names,
     version=st.sampled_from([None, "1.34", "1.35"]),
-    endpoints=st.builds(Endpoints, st.just(True), st.booleans(), st.sampled_from([(), ("203.0.113.0/24",)])),
-    access=accesses(),
-    log_types=st.lists(
-        st.sampled_from(["api", "audit", "authenticator", "controllerManager", "scheduler"]), unique=True
-    ).map(tuple),
-    encryption=st.sampled_from([None, Encryption(), Encryption(KEY)]),
+    endpoints=st.builds(EndpointsSpec, private=st.booleans(), public_cidrs=st.sampled_from([[], ["203.0.113.0/24"]])),
+    logging=st.builds(
+        LoggingSpec,
+        types=st.lists(
+            st.sampled_from(["api", "audit", "authenticator", "controllerManager", "scheduler"]), unique=True
+        ),
+    ),
+    encryption=st.sampled_from([None, EncryptionSpec(), EncryptionSpec(kms_key=KEY)]),
     ip_family=st.sampled_from(["ipv4", "ipv6"]),
-    service_ipv4_cidr=st.sampled_from([None, "172.20.0.0/16"]),
+    service_cidr=st.sampled_from([None, "172.20.0.0/16"]),
     deletion_protection=st.booleans(),
-    support_type=st.sampled_from([None, "STANDARD", "EXTENDED"]),
+    upgrade_policy=st.sampled_from([None, "STANDARD", "EXTENDED"]),
     zonal_shift=st.sampled_from([None, True, False]),
-    with_oidc=st.booleans(),
-    first_addons=st.sampled_from(
-        [(), (FirstAddon("vpc-cni", "v1.20.0-eksbuild.1", {"env": {"ENABLE_PREFIX_DELEGATION": "true"}}),)]
+    addons=st.sampled_from(
+        [
+            None,
+            [
+                AddonSpec(
+                    name="vpc-cni",
+                    version="v1.20.0-eksbuild.1",
+                    configuration={"env": {"ENABLE_PREFIX_DELEGATION": "true"}},
+                )
+            ],
+        ]
     ),
     tags=tags,
 )

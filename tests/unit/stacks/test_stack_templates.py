@@ -22,6 +22,7 @@ from stack_samples import (
     addon_template,
     cluster,
     cluster_inputs,
+    cluster_template,
     document,
     examples,
     nodegroup,
@@ -33,9 +34,8 @@ from stack_samples import (
     view,
 )
 
-from app.clusters.schemas import AddonSpec
+from app.clusters.schemas import AccessSpec, AddonSpec, EncryptionSpec, EndpointsSpec, LoggingSpec
 from app.kinds.nodegroup.spec import SshSpec, TaintSpec, UpdateSpec
-from app.stacks.cluster import Access, Encryption, Endpoints, cluster_template
 from app.stacks.network import OwnNetwork
 from app.stacks.registry import Encryption as RegistryEncryption
 from app.stacks.registry import Grantees, RegistryInput, registry_template
@@ -46,20 +46,20 @@ from app.stacks.template import (
     dynamic_references,
 )
 
-LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+LOGS = LoggingSpec(types=["api", "audit", "authenticator", "controllerManager", "scheduler"])
 MANY_TAGS = {f"platform.example.com/tag-{number:02}": "v" * 60 for number in range(45)}
 EVERYTHING = cluster(
     network=OwnNetwork(ZONES, nat="per_zone"),
     version="1.34",
-    endpoints=Endpoints(True, True, ("203.0.113.0/24",)),
-    access=Access("API_AND_CONFIG_MAP", ROLE),
-    log_types=LOGS,
-    encryption=Encryption(),
+    role=ROLE,
+    endpoints=EndpointsSpec(private=True, public_cidrs=["203.0.113.0/24"]),
+    access=AccessSpec(oidc=True),
+    logging=LOGS,
+    encryption=EncryptionSpec(),
     ip_family="ipv6",
     deletion_protection=True,
-    support_type="STANDARD",
+    upgrade_policy="STANDARD",
     zonal_shift=True,
-    with_oidc=True,
     tags=MANY_TAGS,
 )
 REPRESENTATIVE = {
@@ -69,7 +69,13 @@ REPRESENTATIVE = {
         cluster(network=OwnNetwork(ZONES[:1], nat="none", control_plane_zone=ZONES[1]))
     ),
     "cluster-given-vpc-config-map": cluster_template(
-        cluster(network=GIVEN, access=Access("CONFIG_MAP", ROLE, bootstrap_creator=True), encryption=Encryption(KEY))
+        cluster(
+            network=GIVEN,
+            role=ROLE,
+            bootstrap=True,
+            access=AccessSpec(mode="CONFIG_MAP"),
+            encryption=EncryptionSpec(kms_key=KEY),
+        )
     ),
     "nodegroup-default": nodegroup_template(nodegroup()),
     "nodegroup-everything": nodegroup_template(
