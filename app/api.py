@@ -22,7 +22,7 @@ from app.webhooks.router import router as webhooks_router
 
 ROUTERS: tuple[APIRouter, ...] = (
     clusters_router,
-    *(routes(kind) for kind in KINDS.values()),
+    *(routes(kind) for kind in KINDS.values() if not kind.managed),
     releases_router,
     live_releases_router,
     chart_credentials_router,
@@ -55,7 +55,7 @@ def document(app: FastAPI) -> openapi.Document:
     schemas["ClusterCreate"], schemas["ClusterConfig"] = {**forms[0], "title": "ClusterCreate"}, forms[1]
     fields = schemas["ClusterCreate"]["properties"]
     held = {"registries": "ClusterRegistry", "releases": "ClusterRelease"}
-    for kind in KINDS.values():
+    for kind in (kind for kind in KINDS.values() if not kind.managed):
         held[kind.plural] = f"Cluster{kind.word}"
         about = f"{a(kind.title).replace('a', 'A', 1)} that stands in its cluster's own request."
         schemas[held[kind.plural]] = _within_cluster(schemas[f"{kind.word}Spec"], about, "cluster")

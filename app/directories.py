@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts import repository as accounts
 from app.clusters import repository as clusters
-from app.clusters.models import Addon, Cluster
+from app.clusters.models import Cluster
 from app.clusters.schemas import ClusterSpec
 from app.db.base import ResourceColumns
 from app.db.session import Database
@@ -125,7 +125,6 @@ class TagDirectory:
 
     tables: Mapping[str, type[ResourceColumns]] = {
         "cluster": Cluster,
-        "addon": Addon,
         "registry": Registry,
         "release": Release,
         **{kind.type: kind.table for kind in KINDS.values()},

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.accounts.clouds import AccountClouds
-from app.clusters.addon_reconcile import AddonReconciler
-from app.clusters.addon_service import AddonService
 from app.clusters.changes import ClusterChanges
 from app.clusters.dependencies import ClusterFeature
 from app.clusters.live import LiveChecks
@@ -29,11 +27,10 @@ from app.gateways.aws.clients import AwsClients
 from app.gateways.helm.client import Helm
 from app.gateways.helm.process import Limits
 from app.gateways.kubernetes.clients import KubernetesClients
-from app.kinds.all import KINDS
+from app.kinds.addon.with_cluster import ClusterAddons
+from app.kinds.all import KINDS, reconcilers
 from app.kinds.changes import Changes
-from app.kinds.nodegroup import nodes
 from app.kinds.parts import Parts
-from app.kinds.reconcile import KindReconciler
 from app.operations.group import GroupReconciler
 from app.operations.service import GROUP_KIND, Ledger
 from app.registries.charts import RegistryCharts
@@ -148,16 +145,15 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
     database.phase_observers.append(outbox.phases)
     ledger = Ledger(database.notifier)
     clouds = AccountClouds(database, clients)
-    addon_service = AddonService(ledger)
-    changes = Changes(database, clouds, ledger, KINDS, followers={"nodegroup": addon_service.begin_waiting_for})
+    changes = Changes(database, clouds, ledger, KINDS)
+    addons = ClusterAddons(changes)
+    changes.followers["nodegroup"] = addons.install_after
     parts = Parts(changes)
     account_directory = AccountDirectory()
     registry_service = RegistryService(ledger, account_directory)
     registry_directory = RegistryDirectory(database, registry_service)
     releases = _wire_releases(settings, database, ledger, clouds, vault)
-    cluster_service = ClusterService(
-        ledger, account_directory, parts, nodes, addon_service, registry_directory, releases.directory
-    )
+    cluster_service = ClusterService(ledger, account_directory, parts, addons, registry_directory, releases.directory)
     ledger.register("cluster", cluster_service)
     cluster_changes = ClusterChanges(
         database,
@@ -171,10 +167,8 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
     )
     for kind in KINDS:
         ledger.register(kind, changes)
-    ledger.register("addon", addon_service)
     ledger.register("registry", registry_service)
     ensure_registry = EnsureRegistry(database, clouds)
-    addon_reconciler = AddonReconciler(database, clouds, nodes)
     return Services(
         ledger=ledger,
         clouds=clouds,
@@ -192,14 +186,7 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
             "cluster.create": CreateCluster(database, clouds),
             "cluster.update": UpdateCluster(database, clouds),
             "cluster.delete": DeleteCluster(database, clouds),
-            **{
-                f"{kind.type}.{verb}": KindReconciler(kind, database, clouds)
-                for kind in KINDS.values()
-                for verb in ("create", "update", "delete")
-            },
-            "addon.create": addon_reconciler,
-            "addon.update": addon_reconciler,
-            "addon.delete": addon_reconciler,
+            **reconcilers(database, clouds),
             "registry.create": ensure_registry,
             "registry.update": ensure_registry,
             "registry.delete": DeleteRegistry(database, clouds),

@@ -1,1 +1,1 @@
-"""Clusters and their addons: from a request to stacks, and back to status."""
+"""Clusters: from a request to a stack, and back to status; which addons they want."""

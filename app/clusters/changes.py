@@ -10,10 +10,10 @@ from app.clusters import repository
 from app.clusters.live import PLACEHOLDER_ID, PLACEHOLDER_ROLE, LiveChecks
 from app.clusters.models import Cluster
 from app.clusters.ports import Accounts, Parts, Registries, Releases
-from app.clusters.render import cluster_stack
 from app.clusters.requests import ClusterRequest, read_patch, read_request
 from app.clusters.schemas import ClusterSpec
 from app.clusters.service import ClusterService
+from app.clusters.template import cluster_stack
 from app.clusters.view import ClusterView
 from app.core.caller import Caller
 from app.core.errors import InvalidError

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from app.clusters.clusterconfig import Expectation
 from app.clusters.errors import ClusterExistsError
 from app.clusters.models import Cluster
-from app.clusters.render import cluster_stack
 from app.clusters.schemas import ClusterSpec
+from app.clusters.template import cluster_stack
 from app.core.errors import FieldError, InvalidError
 from app.gateways.aws.cloud import Cloud, no_such_region
 from app.gateways.aws.ec2 import Subnet

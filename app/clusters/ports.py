@@ -12,7 +12,6 @@ from app.core.caller import Caller
 from app.engine.models import Operation
 from app.gateways.aws.cloud import Cloud
 from app.operations.service import Needs
-from app.stacks.taints import Taint
 from app.stacks.template import StackTemplate
 
 
@@ -27,8 +26,8 @@ class Accounts(Protocol):
 class Parts(Protocol):
     """Knows every kind of resource that is a stack below a cluster."""
 
-    fields: Mapping[str, str]
-    """The fields of a cluster's request that hold them, each with the type of its resources."""
+    fields: Sequence[str]
+    """The fields of a cluster's request that hold them."""
 
     def parse(self, raw: Mapping[str, Sequence[dict[str, Any]]], cluster: str) -> list[Any]:
         """Check what a request holds, by field; raises InvalidError with pointers that begin with the field."""
@@ -49,36 +48,41 @@ class Parts(Protocol):
         ...
 
     async def begin_delete(
+        self, session: AsyncSession, caller: Caller, cluster_id: str, *, needs: Sequence[Needs], parent_id: str
+    ) -> list[Operation]:
+        """Begin to delete all that a cluster has, in order, after `needs`."""
+        ...
+
+
+class Addons(Protocol):
+    """Knows the addons that are stacks of their own; they follow the cluster's spec."""
+
+    async def differ(self, session: AsyncSession, cluster: Cluster, spec: ClusterSpec, *, retagged: bool) -> bool:
+        """Tell whether they are not those that a spec asks for; raises OperationInProgressError."""
+        ...
+
+    async def bring(
         self,
         session: AsyncSession,
         caller: Caller,
-        cluster_id: str,
+        cluster: Cluster,
         *,
-        after_addons: bool,
         needs: Sequence[Needs],
-        parent_id: str,
-    ) -> list[Operation]:
-        """Begin to delete what a cluster has, after `needs`: what goes before its addons, or what goes after them."""
+        parent_id: str | None,
+        retagged: bool = False,
+        upgrades: bool = False,
+    ) -> None:
+        """Begin what leads to those that the cluster's spec asks for, after `needs`."""
         ...
 
-    async def retry(self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str) -> Operation:
-        """Begin a failed operation of one of them again."""
+    async def install(
+        self, session: AsyncSession, caller: Caller, cluster: Cluster, *, needs: Sequence[Needs], parent_id: str | None
+    ) -> None:
+        """Begin to install those that wait, if there is a node group, or will be one after `needs`."""
         ...
 
-
-class Nodes(Protocol):
-    """Knows whether pods have somewhere to run."""
-
-    async def coming(self, session: AsyncSession, cluster_id: str) -> list[str]:
-        """Return the operations that create or change node groups of a cluster now."""
-        ...
-
-    async def taints(self, session: AsyncSession, cluster_id: str) -> list[list[Taint]]:
-        """Return the taints of each node group of a cluster."""
-        ...
-
-    async def any_active(self, session: AsyncSession, cluster_id: str) -> bool:
-        """Tell whether the cluster has a node group that serves."""
+    async def follow_upgrade(self, session: AsyncSession, caller: Caller, cluster: Cluster, upgrade: Operation) -> None:
+        """After an upgrade, bring those without a version of their own to EKS's default."""
         ...
 
 
@@ -97,10 +101,6 @@ class Registries(Protocol):
         self, session: AsyncSession, caller: Caller, specs: Sequence[Any], *, parent_id: str
     ) -> list[Operation]:
         """Begin to create registries beside a cluster."""
-        ...
-
-    async def retry(self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str) -> Operation:
-        """Begin a failed operation of a registry again."""
         ...
 
 
@@ -125,8 +125,4 @@ class Releases(Protocol):
         self, session: AsyncSession, caller: Caller, cluster_id: str, *, parent_id: str, force: bool
     ) -> list[Operation]:
         """Begin to uninstall every release of a cluster; `force` leaves behind what cannot be uninstalled."""
-        ...
-
-    async def retry(self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str) -> Operation:
-        """Begin a failed operation of a release again."""
         ...

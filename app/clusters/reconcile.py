@@ -8,8 +8,8 @@ from app.cloudformation.driver import StackDriver
 from app.clusters import repository
 from app.clusters.live import default_addon_version
 from app.clusters.models import Cluster
-from app.clusters.render import cluster_outputs, cluster_stack, network_facts
 from app.clusters.schemas import ClusterSpec
+from app.clusters.template import FIRST_ADDONS, cluster_outputs, cluster_stack, cluster_stack_name, network_facts
 from app.clusters.update_groups import LAST, stages_of_create, stages_of_update
 from app.db.base import APPLIED
 from app.db.session import Database
@@ -18,7 +18,6 @@ from app.engine.models import Operation
 from app.gateways.aws.cloud import Cloud, Clouds
 from app.gateways.aws.logs import control_plane_log_group
 from app.operations.transitions import settle
-from app.stacks.cluster import FIRST_ADDONS, cluster_stack_name
 
 
 class ClusterReconciler(Reconciler):

@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clusters import repository
-from app.clusters.addon_service import AddonService
 from app.clusters.errors import (
     ClusterDeletingError,
     ClusterExistsError,
@@ -14,9 +13,9 @@ from app.clusters.errors import (
     DeletionProtectedError,
 )
 from app.clusters.models import Cluster
-from app.clusters.ports import Accounts, Nodes, Parts, Registries, Releases
-from app.clusters.render import cluster_stack, own_addons
+from app.clusters.ports import Accounts, Addons, Parts, Registries, Releases
 from app.clusters.schemas import ClusterSpec
+from app.clusters.template import cluster_stack
 from app.clusters.update_groups import stages_of_create, steps_of_update
 from app.core.caller import Caller
 from app.core.errors import FieldError
@@ -50,15 +49,13 @@ class ClusterService:
         ledger: Ledger,
         accounts: Accounts,
         parts: Parts,
-        nodes: Nodes,
-        addons: AddonService,
+        addons: Addons,
         registries: Registries,
         releases: Releases,
     ) -> None:
         self._ledger = ledger
         self._accounts = accounts
         self._parts = parts
-        self._nodes = nodes
         self._addons = addons
         self._registries = registries
         self._releases = releases
@@ -113,12 +110,13 @@ class ClusterService:
             callback_url=None if parent else callback_url,
         )
         operation = await self._ledger.begin(session, caller, target_of(cluster), plan)
-        await self._addons.add(session, cluster, own_addons(spec))
+        needs = [Needs(operation.id)]
         if parent is None:
+            await self._addons.bring(session, caller, cluster, needs=needs, parent_id=None)
             return operation
         await self._registries.begin_create(session, caller, registries, parent_id=parent.id)
         await self._parts.begin_create(session, caller, cluster, parts, parent_id=parent.id)
-        await self._install_addons(session, caller, cluster, needs=[Needs(operation.id)], parent_id=parent.id)
+        await self._addons.bring(session, caller, cluster, needs=needs, parent_id=parent.id)
         await self._releases.begin_create(session, caller, cluster.id, releases, parent_id=parent.id)
         return parent
 
@@ -182,9 +180,8 @@ class ClusterService:
         await self.check_change(session, cluster, spec)
         check_unchanged(seen, cluster)
         before = ClusterSpec.model_validate(cluster.applied_spec)
-        addons = own_addons(spec)
         retagged = bool(cluster.observed_generation) and before.tags != spec.tags
-        addons_change = await self._addons.differ(session, cluster, addons, retagged=retagged)
+        addons_change = await self._addons.differ(session, cluster, spec, retagged=retagged)
         if facts is not None:
             cluster.facts = facts
         cluster_stack(cluster.id, spec, cluster.facts)  # what no template can say is better refused than failed
@@ -205,18 +202,15 @@ class ClusterService:
         )
         operation = await self._ledger.begin(session, caller, target_of(cluster), plan)
         if addons_change:
-            needs, parent_id = [Needs(operation.id)], parent.id if parent else None
-            await self._addons.change(
+            await self._addons.bring(
                 session,
                 caller,
                 cluster,
-                addons,
+                needs=[Needs(operation.id)],
+                parent_id=parent.id if parent else None,
                 retagged=retagged,
                 upgrades=upgrades,
-                needs=needs,
-                parent_id=parent_id,
             )
-            await self._install_addons(session, caller, cluster, needs=needs, parent_id=parent_id)
         if upgrades:
             await self._addons.follow_upgrade(session, caller, cluster, operation)
         return parent or operation
@@ -243,7 +237,9 @@ class ClusterService:
             return True
         return operation.kind == "cluster.update" and not operation.input.get("version_change")
 
-    async def retry(self, session: AsyncSession, caller: Caller, operation: Operation) -> Operation:
+    async def retry(
+        self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str | None = None
+    ) -> Operation:
         """Begin a failed operation again from where it stopped."""
         try:
             cluster = await repository.get(session, caller.project_id, operation.resource_id, lock=True)
@@ -253,8 +249,9 @@ class ClusterService:
             return await self._retry_group(session, caller, cluster, operation)
         if operation.kind == "cluster.delete":
             return await self._begin_delete(session, caller, cluster, retry_of=operation.id, callback_url=None)
-        new = await self._again(session, caller, cluster, operation, parent_id=None)
-        await self._install_addons(session, caller, cluster, needs=[Needs(new.id)], parent_id=None)
+        new = await self._again(session, caller, cluster, operation, parent_id=parent_id)
+        if parent_id is None:  # else the group does, after what it begins beside it
+            await self._addons.install(session, caller, cluster, needs=[Needs(new.id)], parent_id=None)
         return new
 
     async def _again(
@@ -271,21 +268,16 @@ class ClusterService:
         children = (await operations.children_of(session, [parent.id]))[parent.id]
         plan = Plan(GROUP_KIND, retry_of=parent.id, holds_lock=False)
         new = await self._ledger.begin(session, caller, target_of(cluster), plan)
-        needs: list[Needs] = []
         left = [child for child in children if await self._is_left_to_do(session, child)]
-        for child in left:
-            if child.resource_type == "cluster":  # the oldest one
-                needs = [Needs((await self._again(session, caller, cluster, child, parent_id=new.id)).id)]
-            elif child.resource_type in self._parts.fields.values():
-                await self._parts.retry(session, caller, child, parent_id=new.id)
-            elif child.resource_type == "registry":
-                await self._registries.retry(session, caller, child, parent_id=new.id)
-            elif child.resource_type == "addon" and child.kind != "addon.create":
-                await self._addons.retry(session, caller, child, parent_id=new.id)
-        await self._install_addons(session, caller, cluster, needs=needs, parent_id=new.id)
-        for child in left:
-            if child.resource_type == "release":
-                await self._releases.retry(session, caller, child, parent_id=new.id)
+        releases = [child for child in left if child.resource_type == "release"]
+        needs: list[Needs] = []
+        for child in left:  # the cluster is the oldest one
+            if child not in releases:
+                again = await self._ledger.retry_child(session, caller, child, parent_id=new.id)
+                needs += [Needs(again.id)] if child.resource_type == "cluster" else []
+        await self._addons.install(session, caller, cluster, needs=needs, parent_id=new.id)
+        for child in releases:  # they wait for all else
+            await self._ledger.retry_child(session, caller, child, parent_id=new.id)
         if not (await operations.children_of(session, [new.id]))[new.id]:
             raise NotRetryableError("Nothing of the operation is left to be done.")
         return new
@@ -297,21 +289,6 @@ class ClusterService:
             return False
         latest = await operations.latest_of(session, child.resource_id)
         return latest is not None and latest.id == child.id
-
-    async def _install_addons(
-        self,
-        session: AsyncSession,
-        caller: Caller,
-        cluster: Cluster,
-        *,
-        needs: Sequence[Needs],
-        parent_id: str | None,
-    ) -> None:
-        """Begin the addons that wait, if the cluster has a node group, or will have one when `needs` have come."""
-        coming = await self._nodes.coming(session, cluster.id)
-        if coming or await self._nodes.any_active(session, cluster.id):
-            every = [*needs, *(Needs(operation_id, "end") for operation_id in coming)]
-            await self._addons.begin_waiting(session, caller, cluster, needs=every, parent_id=parent_id)
 
     async def _begin_delete(
         self, session: AsyncSession, caller: Caller, cluster: Cluster, *, retry_of: str | None, callback_url: str | None
@@ -331,14 +308,12 @@ class ClusterService:
         releases = await self._releases.begin_delete(
             session, caller, cluster.id, parent_id=operation.id, force=retry_of is not None
         )
-        begun = list(releases)
-        begun += await self._parts.begin_delete(
-            session, caller, cluster.id, after_addons=False, needs=_all_of(begun), parent_id=operation.id
-        )
-        begun += await self._addons.begin_delete(session, caller, cluster, needs=_all_of(begun), parent_id=operation.id)
-        begun += await self._parts.begin_delete(
-            session, caller, cluster.id, after_addons=True, needs=_all_of(begun), parent_id=operation.id
-        )
+        begun = [
+            *releases,
+            *await self._parts.begin_delete(
+                session, caller, cluster.id, needs=_all_of(releases), parent_id=operation.id
+            ),
+        ]
         await self._ledger.add_needs(session, operation, _all_of(begun))
         return operation
 

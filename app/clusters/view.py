@@ -20,6 +20,7 @@ class ClusterView:
         facts: `zones` (of a VPC that the cluster makes) and `subnet_zones` (zone by subnet); once it is there,
             `public_subnet_ids`, `private_subnet_ids`, `node_subnet_ids`, too.
         tags: The caller's.
+        applied_version: Kubernetes minor that it has; "" until it is there.
     """
 
     id: str
@@ -33,6 +34,7 @@ class ClusterView:
     outputs: Mapping[str, Any]
     facts: Mapping[str, Any]
     tags: Mapping[str, str] = field(default_factory=dict)
+    applied_version: str = ""
 
     @classmethod
     def of(cls, cluster: Cluster) -> "ClusterView":
@@ -51,6 +53,7 @@ class ClusterView:
             outputs=cluster.outputs,
             facts=cluster.facts,
             tags=cluster.tags,
+            applied_version=cluster.applied_spec["version"] if cluster.observed_generation else "",
         )
 
     @classmethod

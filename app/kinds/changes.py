@@ -5,7 +5,7 @@ writes desired state and operation in a transaction of the caller's. What is onl
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -58,7 +58,7 @@ class Changes:
     clouds: Clouds
     ledger: Ledger
     kinds: Mapping[str, Kind[Any]]
-    followers: Mapping[str, Follower] = field(default_factory=dict)
+    followers: dict[str, Follower] = field(default_factory=dict)
 
     async def create(self, kind: Kind[Any], caller: Caller, spec: Any) -> Prepared:
         """Prepare to create a resource; one of a cluster that is still being created will wait for it.
@@ -139,8 +139,8 @@ class Changes:
             phase="creating",
         )
         await resources.insert(session, row, errors.exists(kind, cluster, name, None))
-        needs = await self._needs(session, cluster)
-        return await self._begin(session, kind, caller, row, "create", how, needs=needs)
+        how = replace(how, needs=[*how.needs, *await self._needs(session, kind, cluster)])
+        return await self.begin(session, kind, caller, row, "create", how)
 
     async def update(self, kind: Kind[Any], caller: Caller, row: Any, patch: dict[str, Any]) -> Prepared:
         """Prepare a merge patch of a resource's spec; one that failed to be created is created anew with it.
@@ -167,8 +167,8 @@ class Changes:
             locked.phase = "updating"
             upgrades = before is not None and getattr(before, "version", None) != getattr(wanted, "version", None)
             said = {**patched.said, "usable": usable, "version_change": upgrades}
-            needs = await self._needs(session, owner)
-            operation = await self._begin(session, kind, caller, locked, "update", how, said, needs=needs)
+            how = replace(how, needs=[*how.needs, *await self._needs(session, kind, owner)])
+            operation = await self.begin(session, kind, caller, locked, "update", how, said)
             if not locked.observed_generation:
                 await self._follow(session, kind, caller, owner, operation)
             return operation
@@ -223,7 +223,7 @@ class Changes:
             await self.ledger.check_free(session, row.id)
         said = {"usable": usable, "force": how.retry_of is not None}
         row.phase = "deleting"
-        return await self._begin(session, kind, caller, row, "delete", how, said, needs=needs)
+        return await self.begin(session, kind, caller, row, "delete", replace(how, needs=needs), said)
 
     def is_cancellable(self, operation: Operation) -> bool:
         """Tell whether what runs can be stopped: a create, and an update that changes no version."""
@@ -250,12 +250,13 @@ class Changes:
         cluster = ClusterView.of(await clusters.by_id(session, row.cluster_id))
         await self._refuse_deleting(session, kind, row, cluster)
         row.phase = "creating" if verb == "create" else "updating"
-        plan = Plan.again(operation, needs=await self._needs(session, cluster), parent_id=parent_id)
+        plan = Plan.again(operation, needs=await self._needs(session, kind, cluster), parent_id=parent_id)
+        plan = replace(plan, input={**plan.input, "generation": row.generation})  # the spec as it is by now
         new = await self.ledger.begin(session, caller, _target(kind, row), plan)
         await self._follow(session, kind, caller, cluster, new)
         return new
 
-    async def _begin(
+    async def begin(
         self,
         session: AsyncSession,
         kind: Kind[Any],
@@ -264,15 +265,14 @@ class Changes:
         verb: Verb,
         how: Begin,
         said: Mapping[str, Any] | None = None,
-        *,
-        needs: Sequence[Needs],
     ) -> Operation:
+        """Write the operation that brings a row to its spec, or takes it away; `said` is for its `input`."""
         step = "delete_stack" if verb == "delete" else "update_stack" if row.observed_generation else "create_stack"
         plan = Plan(
             f"{kind.type}.{verb}",
             (step,),
             {"usable": False, "generation": row.generation, **(said or {})},
-            needs=needs,
+            needs=how.needs,
             parent_id=how.parent_id,
             retry_of=how.retry_of,
             callback_url=how.callback_url,
@@ -291,19 +291,30 @@ class Changes:
         await self._refuse_deleting(session, kind, row, cluster)
         await self.ledger.check_free(session, row.id)
         _check_mutable(kind, row, spec)
-        await self._needs(session, cluster)
+        await self._needs(session, kind, cluster)
         return cluster
 
-    async def _needs(self, session: AsyncSession, cluster: ClusterView) -> list[Needs]:
-        """Return what must come first: the cluster's create must succeed, any other change of it must end."""
+    async def _needs(self, session: AsyncSession, kind: Kind[Any], cluster: ClusterView) -> list[Needs]:
+        """Return what must come first: the cluster's create must succeed, any other change of it must end.
+
+        And the changes of the kinds that this one comes after must end.
+        """
         live = await operations.live_of(session, cluster.id)
         if live is None and not cluster.is_there:
-            raise errors.ClusterFailedError(f"Cluster {cluster.name!r} has failed.", cluster_id=cluster.id)
-        return [Needs(live.id, "end" if cluster.is_there else "success")] if live else []
+            raise errors.cluster_failed(cluster)
+        needs = [Needs(live.id, "end" if cluster.is_there else "success")] if live else []
+        return [*needs, *await self.coming(session, kind, cluster.id)]
+
+    async def coming(self, session: AsyncSession, kind: Kind[Any], cluster_id: str) -> list[Needs]:
+        """Return the ends of what creates or changes now what a kind comes after."""
+        before = [
+            row.id for type_ in kind.after for row in await rows.of_cluster(session, self.kinds[type_], cluster_id)
+        ]
+        live = await operations.live_of_many(session, before) if before else []
+        return [Needs(operation.id, "end") for operation in live if not operation.kind.endswith(".delete")]
 
     async def _refuse_deleting(self, session: AsyncSession, kind: Kind[Any], row: Any, cluster: ClusterView) -> None:
-        if cluster.phase == "deleting":
-            raise errors.ClusterDeletingError(f"Cluster {cluster.name!r} is being deleted.", cluster_id=cluster.id)
+        _refuse_cluster_deleting(cluster)
         if row.phase == "deleting":
             live = await operations.live_of(session, row.id)
             raise errors.deleting(kind, row.name, live.id if live else None)
@@ -319,10 +330,14 @@ def _applied(kind: Kind[Any], row: Any) -> Any | None:
 
 
 def _refuse_unusable(cluster: ClusterView) -> None:
+    _refuse_cluster_deleting(cluster)
+    if cluster.phase == "failed":
+        raise errors.cluster_failed(cluster)
+
+
+def _refuse_cluster_deleting(cluster: ClusterView) -> None:
     if cluster.phase == "deleting":
         raise errors.ClusterDeletingError(f"Cluster {cluster.name!r} is being deleted.", cluster_id=cluster.id)
-    if cluster.phase == "failed":
-        raise errors.ClusterFailedError(f"Cluster {cluster.name!r} has failed.", cluster_id=cluster.id)
 
 
 def _check_mutable(kind: Kind[Any], row: Any, after: Any) -> None:

@@ -58,3 +58,8 @@ def deleting(kind: "Kind[Any]", name: str, operation_id: str | None) -> Resource
     error.facts = {"operation_id": operation_id}
     error.code, error.title = kind.codes.deleting, f"The {kind.title} is being deleted"
     return error
+
+
+def cluster_failed(cluster: "ClusterView") -> ClusterFailedError:
+    """Return the error of a cluster that cannot be used."""
+    return ClusterFailedError(f"Cluster {cluster.name!r} has failed.", cluster_id=cluster.id)

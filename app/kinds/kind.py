@@ -29,7 +29,7 @@ class OwnedSpec(Spec):
     tags: Tags = {}
 
 
-S = TypeVar("S", bound=OwnedSpec)
+S = TypeVar("S", bound=Spec)
 _PLACEHOLDER = "0" * 26
 
 
@@ -62,11 +62,13 @@ class Looking:
         name: The resource's.
         exists: Whether it was ever there.
         said: The operation's `input`.
+        facts: What is kept of earlier looks.
     """
 
     name: str
     exists: bool
     said: Mapping[str, Any]
+    facts: Mapping[str, Any]
 
 
 def owned_stack_name(type_: str, resource_id: str, cluster: str, name: str) -> str:
@@ -141,6 +143,8 @@ class Kind(Generic[S]):
         identity: Fields that make a resource's name, which is unique in its cluster; more than one are joined by `/`.
         fixed: What AWS cannot change, by JSON pointer, each with what to tell a caller. Name the source in the file.
         stage: When a cluster's delete takes it away.
+        after: Types whose changes that run must have ended before a change of this kind begins.
+        managed: Its cluster's own spec says which there are: no routes, and no further field of the cluster's request.
         example: A spec.
         example_outputs: What may come of it.
         patch_example: A merge patch of it.
@@ -152,6 +156,7 @@ class Kind(Generic[S]):
         rules: Pure. What else cannot be changed than whole fields.
         observe: What the template needs beside the spec, asked in the background; kept for the whole operation, since
             a template that changes between two looks would be another update.
+        keeps: What `observe` finds that is kept with the resource, for later looks.
         patch: Pure. What a merge patch makes of a spec, if more than that.
         says: Sentences of the document, by verb, where there is more to say.
         table: Where its rows are.
@@ -168,6 +173,8 @@ class Kind(Generic[S]):
     identity: tuple[str, ...] = ("name",)
     fixed: Mapping[str, str] = field(default_factory=dict)
     stage: Stage
+    after: tuple[str, ...] = ()
+    managed: bool = False
     example: Mapping[str, Any]
     example_outputs: Mapping[str, Any]
     patch_example: Mapping[str, Any]
@@ -176,6 +183,7 @@ class Kind(Generic[S]):
     complete: Callable[[S, ClusterView, S | None], S] = _as_it_is
     rules: Callable[[S, S], Sequence[FieldError]] = _no_more_rules
     observe: Callable[[Cloud, S, ClusterView, Looking], Awaitable[Facts]] = _no_facts
+    keeps: tuple[str, ...] = ()
     patch: Callable[[dict[str, Any], dict[str, Any]], Patch] | None = None
     says: Mapping[str, str] = field(default_factory=dict)
     table: builtins.type[ResourceColumns] = Resource

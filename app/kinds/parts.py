@@ -35,7 +35,7 @@ class Parts:
 
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
-        self.fields: Mapping[str, str] = {kind.plural: kind.type for kind in changes.kinds.values()}
+        self.fields: Sequence[str] = [kind.plural for kind in changes.kinds.values() if not kind.managed]
 
     def parse(self, raw: Mapping[str, Sequence[dict[str, Any]]], cluster: str) -> list[Part]:
         """Check the specs of a cluster's request; see `parse`."""
@@ -71,30 +71,22 @@ class Parts:
         return begun
 
     async def begin_delete(
-        self,
-        session: AsyncSession,
-        caller: Caller,
-        cluster_id: str,
-        *,
-        after_addons: bool,
-        needs: Sequence[Needs],
-        parent_id: str,
+        self, session: AsyncSession, caller: Caller, cluster_id: str, *, needs: Sequence[Needs], parent_id: str
     ) -> list[Operation]:
-        """Begin to delete what a cluster has, after `needs`: what goes before its addons, or what goes after them.
+        """Begin to delete all that a cluster has, after `needs`; each stage after all of those before it.
 
-        Creates that run are superseded.
+        Creates that run are superseded, other changes are waited for.
         """
-        how = Begin(parent_id=parent_id, needs=needs)
-        return [
-            await self._changes.remove(session, kind, caller, row, how)
-            for kind in self._changes.kinds.values()
-            if (kind.stage > Stage.ADDONS) == after_addons
-            for row in await rows.of_cluster(session, kind, cluster_id)
-        ]
-
-    async def retry(self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str) -> Operation:
-        """Begin a failed operation of one of the kinds again."""
-        return await self._changes.retry(session, caller, operation, parent_id=parent_id)
+        begun: list[Operation] = []
+        for stage in Stage:
+            how = Begin(parent_id=parent_id, needs=[*needs, *(Needs(operation.id) for operation in begun)])
+            begun += [
+                await self._changes.remove(session, kind, caller, row, how)
+                for kind in self._changes.kinds.values()
+                if kind.stage == stage
+                for row in await rows.of_cluster(session, kind, cluster_id)
+            ]
+        return begun
 
 
 def parse(kinds: Iterable[Kind[Any]], raw: Mapping[str, Sequence[dict[str, Any]]], cluster: str) -> list[Part]:

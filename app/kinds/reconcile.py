@@ -13,9 +13,8 @@ from app.engine.contract import Cancelled, Context, Done, Ending, Fail, Outcome,
 from app.engine.models import Operation
 from app.gateways.aws.cloud import Cloud, Clouds
 from app.kinds import rows
-from app.kinds.kind import Kind, Looking
+from app.kinds.kind import Facts, Kind, Looking
 from app.operations.transitions import settle
-from app.stacks.template import StackTemplate
 
 
 class KindReconciler(Reconciler):
@@ -56,20 +55,26 @@ class KindReconciler(Reconciler):
     async def _ensure(
         self, context: Context, row: Any, cluster: ClusterView, cloud: Cloud, driver: StackDriver
     ) -> Outcome:
-        template = await self._template(context, row, cluster, cloud)
+        if "seen" not in context.data:
+            seen = await self._look(context, row, cluster, cloud)
+            if isinstance(seen, Fail):
+                return seen
+            context.data["seen"] = dict(seen)
+        seen = context.data["seen"]
+        template = self._kind.template(row.id, self._kind.spec.model_validate(row.spec), cluster, seen)
         result = await driver.ensure(template)
         if isinstance(result, Wait | Fail):
             return result
+        kept = {name: seen[name] for name in self._kind.keeps if name in seen}
         context.data["outputs"] = self._kind.outputs_of(result.outputs)
-        context.data["facts"] = {"stack_id": result.id, APPLIED: row.spec}
+        context.data["facts"] = {"stack_id": result.id, APPLIED: row.spec, **kept}
         return Done()
 
-    async def _template(self, context: Context, row: Any, cluster: ClusterView, cloud: Cloud) -> StackTemplate:
+    async def _look(self, context: Context, row: Any, cluster: ClusterView, cloud: Cloud) -> Facts | Fail:
+        """Return what the template needs beside the spec, once for each operation; or why it cannot go on."""
         spec = self._kind.spec.model_validate(row.spec)
-        if "seen" not in context.data:
-            looking = Looking(row.name, bool(row.observed_generation), context.operation.input)
-            context.data["seen"] = dict(await self._kind.observe(cloud, spec, cluster, looking))
-        return self._kind.template(row.id, spec, cluster, context.data["seen"])
+        looking = Looking(row.name, bool(row.observed_generation), context.operation.input, row.facts)
+        return await self._kind.observe(cloud, spec, cluster, looking)
 
     async def _cancel(self, context: Context, row: Any, cluster: ClusterView, driver: StackDriver) -> Outcome:
         if context.operation.superseded:

@@ -91,8 +91,10 @@ class ResourceChanges(Protocol):
         """Tell whether what runs can be stopped."""
         ...
 
-    async def retry(self, session: AsyncSession, caller: Caller, operation: Operation) -> Operation:
-        """Begin a new operation that takes up the failed one's work."""
+    async def retry(
+        self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str | None = None
+    ) -> Operation:
+        """Begin a new operation that takes up the failed one's work, by itself or as the child of another one."""
         ...
 
 
@@ -165,10 +167,7 @@ class Ledger:
         """Raise OperationInProgressError if the resource is being changed."""
         live = await repository.live_of(session, resource_id)
         if live is not None:
-            raise OperationInProgressError(
-                f"{live.kind} {live.id} is {live.status} on {live.resource_type} {live.resource_name!r}.",
-                operation_id=live.id,
-            )
+            raise in_progress(live)
 
     async def check_stays(
         self, session: AsyncSession, row: ResourceColumns, what: str, error: type[ConflictError]
@@ -265,5 +264,31 @@ class Ledger:
         new.callback_url = callback_url
         return await self.out(session, new)
 
+    async def retry_child(
+        self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str
+    ) -> Operation:
+        """Begin a failed operation again as the child of the one that takes its parent's work up."""
+        return await self._changes[operation.resource_type].retry(session, caller, operation, parent_id=parent_id)
+
+    async def amend(self, session: AsyncSession, operation: Operation, said: Mapping[str, Any]) -> None:
+        """Tell an operation that waits of more than it was begun with.
+
+        Raises:
+            OperationInProgressError: it has been taken up.
+        """
+        waits = (col(Operation.id) == operation.id, col(Operation.status) == "pending")
+        amended = await session.execute(
+            update(Operation).where(*waits).values(input={**operation.input, **said}).returning(col(Operation.id))
+        )
+        if amended.first() is None:
+            raise in_progress(operation)
+
     def _is_cancellable(self, operation: Operation) -> bool:
         return operation.kind == GROUP_KIND or self._changes[operation.resource_type].is_cancellable(operation)
+
+
+def in_progress(live: Operation) -> OperationInProgressError:
+    """Return the error of a resource that an operation is changing."""
+    return OperationInProgressError(
+        f"{live.kind} {live.id} is {live.status} on {live.resource_type} {live.resource_name!r}.", operation_id=live.id
+    )

@@ -1,31 +1,18 @@
-"""EKS addons: one stack each, except vpc-cni and kube-proxy, which stand in the cluster's stack.
+"""EKS addons in a template: one of their own, or the cluster's for vpc-cni and kube-proxy.
 
 Also here: what lets an addon run where every node is tainted.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from troposphere import GetAtt, Template, eks, iam
 
-from app.stacks.naming import slug, stack_name
+from app.stacks.naming import slug
 from app.stacks.taints import Taint, merge_tolerations, tolerations_for
-from app.stacks.template import (
-    CAPABILITY_IAM,
-    StackTemplate,
-    Value,
-    add_outputs,
-    managed_policy,
-    new_template,
-    render,
-    stack_tags,
-    tag_list,
-    trust,
-)
-
-ResolveConflicts = Literal["NONE", "OVERWRITE", "PRESERVE"]
+from app.stacks.template import Value, managed_policy, tag_list, trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,92 +37,46 @@ POD_IDENTITIES: Mapping[str, PodIdentity] = {
 """What DescribeAddonConfiguration recommends (`podIdentityConfiguration`) for the addons that cannot work without."""
 
 
-@dataclass(frozen=True, slots=True)
-class AddonSpec:
-    """One addon as a caller wants it.
-
-    Attributes:
-        name: AWS's name (`coredns`).
-        version: `v1.12.1-eksbuild.2`, or None for AWS's default for the cluster's version.
-        configuration: The addon's configuration values, by its own schema (DescribeAddonConfiguration).
-        service_account_role_arn: A role for IAM roles for service accounts (needs the cluster's OIDC provider).
-        pod_identities: Roles by pod identity; see `POD_IDENTITIES` for the usual ones.
-        resolve_conflicts: What happens to fields that someone else changed; OVERWRITE takes over a self-managed addon
-            at creation, too.
-    """
-
-    name: str
-    version: str | None = None
-    configuration: Mapping[str, Any] | None = None
-    service_account_role_arn: str | None = None
-    pod_identities: tuple[PodIdentity, ...] = ()
-    resolve_conflicts: ResolveConflicts = "OVERWRITE"
-
-
-@dataclass(frozen=True, slots=True)
-class AddonInput:
-    """All that the stack of one addon is made from.
-
-    Attributes:
-        resource_id: `add_…`.
-        cluster_name: The EKS cluster's name.
-        addon: The addon.
-        tags: The caller's tags.
-    """
-
-    resource_id: str
-    cluster_name: str
-    addon: AddonSpec
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-def addon_stack_name(resource_id: str, cluster_name: str, addon_name: str) -> str:
-    """Return the name of an addon's stack."""
-    return stack_name("addon", resource_id, f"{cluster_name}/{addon_name}")
-
-
-def addon_template(spec: AddonInput) -> StackTemplate:
-    """Return the stack of one addon. Outputs: `Arn`, `AddonName`, and `RoleArn` if the stack makes a role.
-
-    Raises:
-        InvalidError: See `app.stacks.template.render`.
-    """
-    template = new_template("Slipway: an EKS addon")
-    resource = add_addon(template, spec.addon, spec.cluster_name, spec.tags)
-    outputs: dict[str, Value] = {"Arn": GetAtt(resource, "Arn"), "AddonName": spec.addon.name}
-    roles = [title for title, value in template.resources.items() if isinstance(value, iam.Role)]
-    if roles:
-        outputs["RoleArn"] = GetAtt(roles[0], "Arn")
-    add_outputs(template, outputs)
-    return StackTemplate(
-        name=addon_stack_name(spec.resource_id, spec.cluster_name, spec.addon.name),
-        body=render(template),
-        capabilities=(CAPABILITY_IAM,) if roles else (),
-        tags=stack_tags(spec.resource_id, spec.cluster_name, spec.tags),
-    )
-
-
 def add_addon(
-    template: Template, addon: AddonSpec, cluster_name: Value, tags: Mapping[str, str], title: str = "Addon"
+    template: Template,
+    name: str,
+    cluster_name: Value,
+    tags: Mapping[str, str],
+    *,
+    version: str | None = None,
+    configuration: Mapping[str, Any] | None = None,
+    pod_identities: Sequence[PodIdentity] = (),
+    title: str = "Addon",
 ) -> eks.Addon:
-    """Add one addon, and the roles that it needs, to a template; return its resource."""
-    properties: dict[str, Any] = {"ResolveConflicts": addon.resolve_conflicts}
-    if addon.version:
-        properties["AddonVersion"] = addon.version
-    if addon.configuration:
-        properties["ConfigurationValues"] = json.dumps(addon.configuration, sort_keys=True, separators=(",", ":"))
-    if addon.service_account_role_arn:
-        properties["ServiceAccountRoleArn"] = addon.service_account_role_arn
-    if addon.pod_identities:
+    """Add one addon, and the roles that it needs, to a template; return its resource.
+
+    It takes over what somebody else installed or changed (`ResolveConflicts: OVERWRITE`).
+
+    Args:
+        template: Where it is added.
+        name: AWS's name (`coredns`).
+        cluster_name: The EKS cluster's.
+        tags: The caller's.
+        version: `v1.12.1-eksbuild.2`, or None for AWS's default for the cluster's version.
+        configuration: By the addon's own schema (DescribeAddonConfiguration).
+        pod_identities: Roles of its service accounts; see `POD_IDENTITIES` for the usual ones.
+        title: Of the resource.
+    """
+    properties: dict[str, Any] = {"ResolveConflicts": "OVERWRITE"}
+    if version:
+        properties["AddonVersion"] = version
+    if configuration:
+        properties["ConfigurationValues"] = json.dumps(configuration, sort_keys=True, separators=(",", ":"))
+    if pod_identities:
         properties["PodIdentityAssociations"] = [
             eks.PodIdentityAssociationProperty(
                 ServiceAccount=identity.service_account, RoleArn=_role_arn(template, identity, title)
             )
-            for identity in sorted(addon.pod_identities, key=lambda identity: identity.service_account)
+            for identity in sorted(pod_identities, key=lambda identity: identity.service_account)
         ]
     if tags:
         properties["Tags"] = tag_list(tags)
-    return template.add_resource(eks.Addon(title, ClusterName=cluster_name, AddonName=addon.name, **properties))
+    return template.add_resource(eks.Addon(title, ClusterName=cluster_name, AddonName=name, **properties))
 
 
 def _role_arn(template: Template, identity: PodIdentity, title: str) -> Value:

@@ -16,7 +16,7 @@ ENDINGS = ("operation.succeeded", "operation.failed", "operation.cancelled")
 STEP = "operation.step"
 PATHS = {
     "cluster": "/clusters",
-    **{kind.type: kind.path for kind in KINDS.values()},
+    **{kind.type: kind.path for kind in KINDS.values() if not kind.managed},
     "registry": "/registries",
     "release": "/releases",
 }

@@ -7,13 +7,14 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.core.fields import Spec, Tags
 from app.core.outbound import LONGEST
+from app.kinds.all import KINDS
 from app.webhooks import secrets
 from app.webhooks.payloads import PATHS, EventType
 
 if TYPE_CHECKING:
     ResourceType: TypeAlias = str
 else:
-    ResourceType = Literal[(*PATHS, "addon")]
+    ResourceType = Literal[(*PATHS, *(kind.type for kind in KINDS.values() if kind.managed))]
 DeliveryStatus = Literal["pending", "succeeded", "failed"]
 
 DEFAULT_EVENTS: list[EventType] = ["operation.succeeded", "operation.failed", "operation.cancelled"]

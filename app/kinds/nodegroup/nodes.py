@@ -6,15 +6,7 @@ from app.kinds import rows
 from app.kinds.nodegroup.kind import NODEGROUPS
 from app.kinds.nodegroup.spec import NodegroupSpec
 from app.kinds.nodegroup.template import taints_of
-from app.operations import repository as operations
 from app.stacks.taints import Taint
-
-
-async def coming(session: AsyncSession, cluster_id: str) -> list[str]:
-    """Return the operations that create or change node groups of a cluster now."""
-    groups = await rows.of_cluster(session, NODEGROUPS, cluster_id)
-    live = await operations.live_of_many(session, [group.id for group in groups])
-    return [operation.id for operation in live if operation.kind != "nodegroup.delete"]
 
 
 async def taints(session: AsyncSession, cluster_id: str) -> list[list[Taint]]:

@@ -107,3 +107,62 @@ async def test_the_clusters_tags_reach_its_addons_and_change_nothing_else(slipwa
     assert (after["tags"]["team"], after["addonVersion"]) == ("pay", before["addonVersion"])
     same = await slipway.do("PATCH", f"/clusters/{slipway.name}", {"tags": {"team": "pay"}})
     assert (same["kind"], same["children"]) == ("cluster.update", [])
+
+
+async def test_a_create_that_waits_takes_a_newer_spec_up(slipway: Slipway) -> None:
+    slipway.cloud.rules([{"op": "create", "type": "AWS::EKS::Nodegroup", "delay": 60}])
+    addons: list[dict[str, Any]] = [{"name": "coredns"}]
+    body = {"name": slipway.name, "region": REGION, "network": NETWORK, "nodegroups": [WORKERS], "addons": addons}
+    parent = await slipway.change("POST", "/clusters", body)
+    await slipway.wait(await slipway.child(parent, "cluster.create"))
+    changed = [{"name": "coredns", "configuration": {"replicaCount": 3}}]
+    again = await slipway.do("PATCH", f"/clusters/{slipway.name}", {"addons": changed})
+    assert [child["kind"] for child in again["children"]] == ["cluster.update"]
+    slipway.cloud.rules([])
+    cancelled = await slipway.change("POST", f"/operations/{parent['id']}/cancel")
+    assert (await slipway.wait(cancelled))["status"] == "cancelled"
+    assert await phases(slipway) == {"coredns": "waiting"}
+
+    # Begun again, once with the spec of now; what was cancelled is not missed.
+    slipway.cloud.rules([{"op": "create", "type": "AWS::EKS::Nodegroup", "delay": 3}])
+    group = await slipway.change("POST", "/nodegroups", {**WORKERS, "cluster": slipway.name})
+    [create] = (await slipway.get("/operations", kind="addon.create", status="pending"))["items"]
+    assert create["depends_on"] == [group["id"]]
+    changed = [{"name": "coredns", "configuration": {"replicaCount": 4}}]
+    await slipway.do("PATCH", f"/clusters/{slipway.name}", {"addons": changed})
+    assert (await slipway.wait(create))["status"] == "succeeded"
+    eks = await slipway.aws("eks")
+    addon = (await eks.describe_addon(clusterName=slipway.name, addonName="coredns"))["addon"]
+    assert addon["configurationValues"] == '{"replicaCount":4}'
+    same = await slipway.do("PATCH", f"/clusters/{slipway.name}", {"addons": changed})
+    assert (same["kind"], same["children"]) == ("cluster.update", [])
+
+
+async def test_a_retried_group_begins_its_addons_after_its_node_groups(slipway: Slipway) -> None:
+    slipway.cloud.rules([{"op": "create", "type": "AWS::EKS::Nodegroup", "fail": "no", "times": 1}])
+    body = {"name": slipway.name, "region": REGION, "network": NETWORK, "nodegroups": [WORKERS]}
+    failed = await slipway.wait(await slipway.change("POST", "/clusters", {**body, "addons": [{"name": "coredns"}]}))
+    before = await slipway.child(failed, "addon.create")
+    assert (failed["status"], before["error"]["code"]) == ("failed", "no_nodes")
+    again = await slipway.do("POST", f"/operations/{failed['id']}/retry")
+    assert [child["kind"] for child in again["children"]] == ["nodegroup.create", "addon.create"]
+    group, addon = [await slipway.child(again, kind) for kind in ("nodegroup.create", "addon.create")]
+    assert (addon["retry_of"], addon["depends_on"]) == (before["id"], [group["id"]])
+    assert await phases(slipway) == {"coredns": "active"}
+
+
+async def test_one_that_could_not_be_deleted_comes_back_when_it_is_wanted_again(slipway: Slipway) -> None:
+    await slipway.cluster(slipway.name, WORKERS, addons=[{"name": "coredns"}])
+    slipway.cloud.rules([{"op": "delete", "type": "AWS::EKS::Addon", "fail": "stuck"}])
+    parent = await slipway.wait(await slipway.change("PATCH", f"/clusters/{slipway.name}", {"addons": []}))
+    assert (await slipway.child(parent, "addon.delete"))["error"]["cause"]["message"] == "stuck"
+    assert await phases(slipway) == {"coredns": "failed"}
+    # Nobody wants it: another node group does not bring it back.
+    await slipway.do("POST", "/nodegroups", {**WORKERS, "name": "others", "cluster": slipway.name})
+    assert await phases(slipway) == {"coredns": "failed"}
+    slipway.cloud.rules([])
+    await slipway.do("PATCH", f"/clusters/{slipway.name}", {"addons": [{"name": "coredns"}]})
+    assert await phases(slipway) == {"coredns": "active"}
+    eks = await slipway.aws("eks")
+    addon = (await eks.describe_addon(clusterName=slipway.name, addonName="coredns"))["addon"]
+    assert addon["status"] == "ACTIVE"

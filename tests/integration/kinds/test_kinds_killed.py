@@ -109,15 +109,18 @@ def test_nothing_is_lost_and_nothing_made_twice(service: Service, localcloud: Lo
     before = leftovers(localcloud)  # other tests of this worker share the local cloud
     own = {kind.plural: [{k: v for k, v in kind.example.items() if k != "cluster"}] for kind in KINDS.values()}
     network = {"zones": 2, "nat": "none"}
-    body = {"name": "killed", "region": "us-west-2", "addons": [], "network": network, **own}
+    body = {"name": "killed", "region": "us-west-2", "network": network, **own}
     parent = service.change("POST", "/clusters", body)
     stacks = 1 + len(KINDS)
     made = carry_on(service, localcloud, parent["id"], "cloudformation:CreateStack", (1, 2, stacks))
     assert made["status"] == "succeeded", made
     assert localcloud.calls()["cloudformation:CreateStack"] == stacks
-    for kind in KINDS.values():
+    for kind in (kind for kind in KINDS.values() if not kind.managed):
         [item] = service.until(kind.path, lambda _page: True)["items"]
         assert item["status"]["phase"] == "active"
+
+    [addon] = service.until("/clusters/killed", lambda _cluster: True)["status"]["addons"]
+    assert addon["phase"] == "active"
 
     deleted = service.change("DELETE", "/clusters/killed")
     gone = carry_on(service, localcloud, deleted["id"], "cloudformation:DeleteStack", (1, 3, stacks))

@@ -104,6 +104,27 @@ async def test_what_cannot_be_stopped_goes_on(bench: Bench, things: Things) -> N
         await cancel(bench, "op_nothing")
 
 
+async def test_what_waits_is_told_more_and_what_has_been_taken_up_is_not(bench: Bench) -> None:
+    operation_id = await bench.begin("slow")
+
+    async def amend(operation: Operation) -> None:
+        async with bench.database.write() as session:
+            await bench.ledger.amend(session, operation, {"generation": 2})
+
+    seen = await bench.get(operation_id)
+    await amend(seen)
+    assert (await bench.get(operation_id)).input == {**seen.input, "generation": 2}
+    async with bench.running(act):
+
+        async def taken_up() -> bool:
+            return (await bench.get(operation_id)).status == "running"
+
+        await bench.until(taken_up)
+        with pytest.raises(OperationInProgressError) as refused:
+            await amend(seen)  # as somebody does who read it before it was taken up
+    assert refused.value.facts["operation_id"] == operation_id
+
+
 async def test_a_parent_is_cancelled_with_its_children(bench: Bench, things: Things) -> None:
     parent = await bench.begin(kind=GROUP_KIND, lock=False)
     slow = await bench.begin("slow", parent=parent)

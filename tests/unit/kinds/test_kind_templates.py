@@ -1,6 +1,7 @@
 """Each kind's template, from its own example: as CloudFormation takes it, and never replaced by what may be changed."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,8 +35,8 @@ CLUSTER = ClusterView(
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 
-def template(kind: Kind[Any], document: Any) -> StackTemplate:
-    return kind.template(f"{kind.prefix}_01jdzz4c8k2m9q7v5x3wtr6hbn", kind.spec.model_validate(document), CLUSTER, {})
+def template(kind: Kind[Any], document: Any, cluster: ClusterView = CLUSTER) -> StackTemplate:
+    return kind.template(f"{kind.prefix}_01jdzz4c8k2m9q7v5x3wtr6hbn", kind.spec.model_validate(document), cluster, {})
 
 
 @pytest.mark.slow
@@ -56,7 +57,11 @@ def test_equal_specs_are_equal_bytes_and_the_name_does_not_change(kind: Kind[Any
 
 @every_kind
 def test_tags_reach_the_stack_and_what_it_names_itself(kind: Kind[Any]) -> None:
-    tagged = template(kind, {**kind.example, "tags": {"team": "shop"}})
+    # What its cluster manages has the cluster's tags.
+    document, cluster = kind.example, replace(CLUSTER, tags={"team": "shop"})
+    if not kind.managed:
+        document, cluster = {**kind.example, "tags": {"team": "shop"}}, CLUSTER
+    tagged = template(kind, document, cluster)
     assert tagged.tags["team"] == "shop"
     assert tagged.tags["slipway:id"].startswith(kind.prefix)
     assert "team" in tagged.body

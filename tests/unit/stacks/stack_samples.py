@@ -2,18 +2,31 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from app.clusters.schemas import (
+    AccessSpec,
+    AddonSpec,
+    ClusterSpec,
+    EncryptionSpec,
+    EndpointsSpec,
+    LoggingSpec,
+    NetworkSpec,
+    Subnets,
+)
+from app.clusters.template import cluster_stack
+from app.clusters.view import ClusterView
+from app.kinds.addon.kind import ADDONS
+from app.kinds.nodegroup.spec import NodegroupSpec, ScalingSpec, SshSpec, TaintSpec, UpdateSpec
+from app.kinds.nodegroup.template import nodegroup_stack
 from app.stacks import registry as registries
-from app.stacks.addon import POD_IDENTITIES, AddonInput, AddonSpec, PodIdentity, tolerating
-from app.stacks.cluster import Access, ClusterInput, Encryption, Endpoints
-from app.stacks.network import GivenNetwork, OwnNetwork
-from app.stacks.nodegroup import ClusterFacts, NodegroupInput, Scaling, Ssh, Update
+from app.stacks.network import GivenNetwork, Network, OwnNetwork
 from app.stacks.registry import Grantees, RegistryInput
 from app.stacks.taints import Taint
 from app.stacks.template import StackTemplate
@@ -25,26 +38,106 @@ PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d", "us-east-1e", "us-east-1f")
 VPC = "vpc-0123456789abcdef0"
 GROUP = "sg-0123456789abcdef0"
-FACTS = ClusterFacts("prod", VPC, GROUP)
 GIVEN = GivenNetwork(VPC, ("subnet-0aaaaaaaaaaaaaaaa",), ("subnet-0bbbbbbbbbbbbbbbb", "subnet-0cccccccccccccccc"))
 
 examples = settings(max_examples=30, deadline=None)
 """Enough to meet every branch, in the seconds that a unit test may take."""
 
 
-def cluster(**changes: Any) -> ClusterInput:
-    return ClusterInput(**{"resource_id": f"clu_{ULID}", "name": "prod", "network": OwnNetwork(ZONES[:3])} | changes)
+@dataclass(frozen=True)
+class ClusterInput:
+    """All that the stack of a cluster is made from; its tags are those here, whatever callers may send."""
+
+    resource_id: str
+    spec: ClusterSpec
+    facts: dict[str, Any]
+    tags: dict[str, str] = field(default_factory=dict)
 
 
-def nodegroup(**changes: Any) -> NodegroupInput:
-    base = {
-        "resource_id": f"ng_{ULID}",
-        "name": "workers",
-        "cluster": FACTS,
-        "subnets": ("subnet-0bbbbbbbbbbbbbbbb",),
-        "scaling": Scaling(1, 3, 2),
-    }
-    return NodegroupInput(**base | changes)
+def cluster_template(given: ClusterInput) -> StackTemplate:
+    return cluster_stack(given.resource_id, given.spec.model_copy(update={"tags": given.tags}), given.facts)
+
+
+def cluster(
+    network: Network | None = None,
+    *,
+    resource_id: str = f"clu_{ULID}",
+    role: str | None = None,
+    bootstrap: bool = False,
+    ip_family: str = "ipv4",
+    service_cidr: str | None = None,
+    tags: dict[str, str] | None = None,
+    **changes: Any,
+) -> ClusterInput:
+    """Return a cluster; `changes` of its spec are taken as they are, whatever callers may send."""
+    network = network or OwnNetwork(ZONES[:3])
+    facts: dict[str, Any] = {"slipway_role_arn": role, "bootstrap_creator": bootstrap}
+    layout: dict[str, Any] = {"ip_family": ip_family, "service_cidr": service_cidr}
+    if isinstance(network, OwnNetwork):
+        facts |= {"zones": network.zones, "control_plane_zone": network.control_plane_zone}
+        layout |= {"cidr": network.cidr, "nat": network.nat}
+    else:
+        named = Subnets(public=list(network.public_subnet_ids), private=list(network.private_subnet_ids))
+        layout |= {"vpc_id": network.vpc_id, "subnets": named}
+    spec = ClusterSpec(name="prod", region="us-east-1")
+    spec = spec.model_copy(update={"network": NetworkSpec.model_construct(**layout), **changes})
+    return ClusterInput(resource_id, spec, facts, tags or {})
+
+
+def view(name: str = "prod", *, ip_family: str = "ipv4", tags: dict[str, str] | None = None) -> ClusterView:
+    return ClusterView(
+        id=f"clu_{ULID}",
+        name=name,
+        project_id="",
+        account_id="",
+        region="us-east-1",
+        phase="active",
+        version="1.34",
+        ip_family=ip_family,
+        outputs={"vpc_id": VPC, "security_group_id": GROUP},
+        facts={},
+        tags=tags or {},
+    )
+
+
+@dataclass(frozen=True)
+class NodegroupInput:
+    """All that the stack of a node group is made from; its tags are those here, whatever callers may send."""
+
+    resource_id: str
+    spec: NodegroupSpec
+    cluster: ClusterView
+    desired: int | None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def nodegroup_template(given: NodegroupInput) -> StackTemplate:
+    spec = given.spec.model_copy(update={"tags": given.tags})
+    return nodegroup_stack(given.resource_id, spec, given.cluster, desired=given.desired)
+
+
+def nodegroup(
+    cluster: ClusterView | None = None, desired: int | None = 2, tags: dict[str, str] | None = None, **changes: Any
+) -> NodegroupInput:
+    """Return a node group; `changes` of its spec are taken as they are, whatever callers may send."""
+    spec = NodegroupSpec(cluster="prod", name="workers", subnets=["subnet-0bbbbbbbbbbbbbbbb"])
+    return NodegroupInput(f"ng_{ULID}", spec.model_copy(update=changes), cluster or view(), desired, tags or {})
+
+
+@dataclass(frozen=True)
+class AddonInput:
+    """All that the stack of an addon is made from: the spec, what the cluster is called and tagged, and facts."""
+
+    resource_id: str
+    cluster_name: str
+    addon: AddonSpec
+    tags: dict[str, str] = field(default_factory=dict)
+    taints: Sequence[Taint] = ()
+
+
+def addon_template(given: AddonInput) -> StackTemplate:
+    facts = {"taints": [asdict(taint) for taint in given.taints]}
+    return ADDONS.template(given.resource_id, given.addon, view(given.cluster_name, tags=given.tags), facts)
 
 
 def document(template: StackTemplate) -> dict[str, Any]:
@@ -112,13 +205,6 @@ def own_networks(draw: st.DrawFn) -> OwnNetwork:
     )
 
 
-@st.composite
-def accesses(draw: st.DrawFn) -> Access:
-    mode = draw(st.sampled_from(["API", "API_AND_CONFIG_MAP", "CONFIG_MAP"]))
-    bootstrap = mode == "CONFIG_MAP" or draw(st.booleans())
-    return Access(mode, draw(st.sampled_from([None, ROLE])), bootstrap)
-
-
 taints = st.builds(
     Taint,
     st.from_regex(r"\A[a-z]{1,10}(\.[a-z]{1,10}/[a-z]{1,10})?\Z"),
@@ -126,52 +212,81 @@ taints = st.builds(
     st.none() | st.from_regex(r"\A[a-z0-9]{1,10}\Z"),
 )
 
+modes = st.sampled_from(["API", "API_AND_CONFIG_MAP", "CONFIG_MAP"])
 cluster_inputs = st.builds(
-    ClusterInput,
-    resource_id=ulids.map("clu_{}".format),
-    name=names,
+    lambda mode, moved_on, oidc, **given: cluster(
+        access=AccessSpec(mode=mode, oidc=oidc), bootstrap=moved_on or mode == "CONFIG_MAP", **given
+    ),
+    modes,
+    st.booleans(),
+    st.booleans(),
     network=own_networks() | st.just(GIVEN),
+    resource_id=ulids.map("clu_{}".format),
+    role=st.sampled_from([None, ROLE]),
+    name=names,
     version=st.sampled_from([None, "1.34", "1.35"]),
-    endpoints=st.builds(Endpoints, st.just(True), st.booleans(), st.sampled_from([(), ("203.0.113.0/24",)])),
-    access=accesses(),
-    log_types=st.lists(
-        st.sampled_from(["api", "audit", "authenticator", "controllerManager", "scheduler"]), unique=True
-    ).map(tuple),
-    encryption=st.sampled_from([None, Encryption(), Encryption(KEY)]),
+    endpoints=st.builds(EndpointsSpec, private=st.booleans(), public_cidrs=st.sampled_from([[], ["203.0.113.0/24"]])),
+    logging=st.builds(
+        LoggingSpec,
+        types=st.lists(
+            st.sampled_from(["api", "audit", "authenticator", "controllerManager", "scheduler"]), unique=True
+        ),
+    ),
+    encryption=st.sampled_from([None, EncryptionSpec(), EncryptionSpec(kms_key=KEY)]),
     ip_family=st.sampled_from(["ipv4", "ipv6"]),
-    service_ipv4_cidr=st.sampled_from([None, "172.20.0.0/16"]),
+    service_cidr=st.sampled_from([None, "172.20.0.0/16"]),
     deletion_protection=st.booleans(),
-    support_type=st.sampled_from([None, "STANDARD", "EXTENDED"]),
+    upgrade_policy=st.sampled_from([None, "STANDARD", "EXTENDED"]),
     zonal_shift=st.sampled_from([None, True, False]),
-    with_oidc=st.booleans(),
-    first_addons=st.sampled_from(
-        [(), (AddonSpec("vpc-cni", "v1.20.0-eksbuild.1", {"env": {"ENABLE_PREFIX_DELEGATION": "true"}}),)]
+    addons=st.sampled_from(
+        [
+            None,
+            [
+                AddonSpec(
+                    name="vpc-cni",
+                    version="v1.20.0-eksbuild.1",
+                    configuration={"env": {"ENABLE_PREFIX_DELEGATION": "true"}},
+                )
+            ],
+        ]
     ),
     tags=tags,
 )
 
-nodegroup_inputs = st.builds(
-    NodegroupInput,
-    resource_id=ulids.map("ng_{}".format),
+nodegroup_specs = st.builds(
+    NodegroupSpec,
+    cluster=st.just("prod"),
     name=short_names,
-    cluster=st.builds(ClusterFacts, names, st.just(VPC), st.just(GROUP), st.sampled_from(["ipv4", "ipv6"])),
-    subnets=st.sampled_from([GIVEN.private_subnet_ids, GIVEN.public_subnet_ids]),
-    scaling=st.builds(Scaling, st.integers(0, 2), st.integers(3, 9), st.none() | st.just(2)),
+    subnets=st.sampled_from([list(GIVEN.private_subnet_ids), list(GIVEN.public_subnet_ids)]),
+    scaling=st.builds(ScalingSpec, min=st.integers(0, 2), max=st.integers(3, 9)),
     instance_types=st.sampled_from(
-        [("m5.large",), ("m7g.large",), ("m5.large", "m6i.large"), ("c7gn.large", "t4g.nano")]
+        [["m5.large"], ["m7g.large"], ["m5.large", "m6i.large"], ["c7gn.large", "t4g.nano"]]
     ),
     capacity_type=st.sampled_from(["ON_DEMAND", "SPOT"]),
-    ami_type=st.sampled_from([None, "BOTTLEROCKET_x86_64", "WINDOWS_CORE_2022_x86_64"]),
+    ami_type=st.sampled_from([None, "BOTTLEROCKET_x86_64"]),
     version=st.sampled_from([None, "1.34"]),
-    release_version=st.sampled_from([None, "1.34.1-20261101"]),
     disk_size_gib=st.integers(20, 2000),
     labels=st.dictionaries(st.from_regex(r"\A[a-z]{1,9}\Z"), st.from_regex(r"\A[a-z0-9]{0,9}\Z"), max_size=3),
-    taints=st.lists(taints, max_size=3).map(tuple),
-    ssh=st.sampled_from([None, Ssh(), Ssh("mine"), Ssh(None, PUBLIC_KEY, (GROUP,))]),
-    update=st.sampled_from([None, Update(), Update(2), Update(None, 30)]),
-    node_repair=st.sampled_from([None, True, False]),
-    security_groups=st.sampled_from([(), ("sg-0fedcba9876543210",)]),
-    tags=tags,
+    taints=st.lists(taints, max_size=3, unique_by=lambda taint: (taint.key, taint.effect)).map(
+        lambda found: [TaintSpec(**asdict(taint)) for taint in found]
+    ),
+    ssh=st.sampled_from(
+        [
+            None,
+            SshSpec(),
+            SshSpec(key_name="mine"),
+            SshSpec(public_key=PUBLIC_KEY, source_security_groups=[GROUP]),
+        ]
+    ),
+    update=st.sampled_from([UpdateSpec(), UpdateSpec(max_unavailable=2), UpdateSpec(max_unavailable_percent=30)]),
+)
+nodegroup_inputs = st.builds(
+    NodegroupInput,
+    ulids.map("ng_{}".format),
+    nodegroup_specs,
+    st.builds(view, names, ip_family=st.sampled_from(["ipv4", "ipv6"])),
+    st.none() | st.just(2),
+    tags,
 )
 
 addon_specs = st.builds(
@@ -179,11 +294,10 @@ addon_specs = st.builds(
     name=st.sampled_from(["coredns", "metrics-server", "aws-ebs-csi-driver", "eks-pod-identity-agent", "adot"]),
     version=st.sampled_from([None, "v1.2.3-eksbuild.1"]),
     configuration=st.sampled_from([None, {}, {"replicaCount": 3}, {"controller": {"replicaCount": 1}}]),
-    service_account_role_arn=st.sampled_from([None, ROLE]),
-    pod_identities=st.sampled_from([(), (POD_IDENTITIES["aws-ebs-csi-driver"],), (PodIdentity("some-sa", ROLE),)]),
-    resolve_conflicts=st.sampled_from(["NONE", "OVERWRITE", "PRESERVE"]),
 )
-addon_inputs = st.builds(AddonInput, ulids.map("add_{}".format), names, addon_specs, tags)
+addon_inputs = st.builds(
+    AddonInput, ulids.map("add_{}".format), names, addon_specs, tags, st.lists(taints, max_size=3).map(tuple)
+)
 
 LIFECYCLE = {
     "rules": [
@@ -239,4 +353,3 @@ registry_inputs = st.builds(
 )
 
 HARD = (Taint("dedicated", "NO_SCHEDULE", "gpu"), Taint("spot", "NO_EXECUTE"))
-TOLERATING = AddonSpec("coredns", None, tolerating("coredns", None, HARD))

@@ -3,10 +3,12 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stack_samples import HARD, ROLE, ULID, document, examples, taints
+from stack_samples import HARD, ROLE, ULID, AddonInput, addon_template, document, examples, taints
 
-from app.stacks.addon import POD_IDENTITIES, AddonInput, AddonSpec, PodIdentity, addon_template, tolerating
+from app.clusters.schemas import AddonSpec
+from app.stacks.addon import PodIdentity, add_addon, tolerating
 from app.stacks.taints import Taint, merge_tolerations, tolerations_for, unavoidable
+from app.stacks.template import new_template
 
 GPU = {"key": "dedicated", "operator": "Equal", "value": "gpu", "effect": "NoSchedule"}
 SPOT = {"key": "spot", "operator": "Exists", "effect": "NoExecute"}
@@ -18,7 +20,7 @@ def rendered(addon, **changes):
 
 
 def test_an_addon_is_one_resource_without_rights_to_make_roles():
-    made = rendered(AddonSpec("coredns", "v1.12.1-eksbuild.2", {"replicaCount": 3}))
+    made = rendered(AddonSpec(name="coredns", version="v1.12.1-eksbuild.2", configuration={"replicaCount": 3}))
     assert made.name == "slipway-prod-coredns-7v5x3wtr6hbn-addon"
     assert made.capabilities == ()
     (addon,) = document(made)["Resources"].values()
@@ -32,7 +34,7 @@ def test_an_addon_is_one_resource_without_rights_to_make_roles():
 
 
 def test_the_csi_driver_brings_its_own_role():
-    made = rendered(AddonSpec("aws-ebs-csi-driver", pod_identities=(POD_IDENTITIES["aws-ebs-csi-driver"],)))
+    made = rendered(AddonSpec(name="aws-ebs-csi-driver"))
     doc = document(made)
     role = doc["Resources"]["AddonRoleEbsCsiControllerSa"]["Properties"]
     (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
@@ -46,12 +48,13 @@ def test_the_csi_driver_brings_its_own_role():
 
 
 def test_a_role_that_exists_is_taken():
-    made = rendered(AddonSpec("aws-ebs-csi-driver", pod_identities=(PodIdentity("ebs-csi-controller-sa", ROLE),)))
-    (addon,) = document(made)["Resources"].values()
+    template = new_template("")
+    identity = PodIdentity("ebs-csi-controller-sa", ROLE)
+    add_addon(template, "aws-ebs-csi-driver", "prod", {}, pod_identities=[identity])
+    (addon,) = template.to_dict()["Resources"].values()
     assert addon["Properties"]["PodIdentityAssociations"] == [
         {"ServiceAccount": "ebs-csi-controller-sa", "RoleArn": ROLE}
     ]
-    assert made.capabilities == ()
 
 
 def test_tolerations_keep_the_addons_own():
@@ -130,6 +133,6 @@ def test_merging_twice_adds_nothing(found):
 
 
 def test_configuration_is_json_whatever_it_holds():
-    made = rendered(AddonSpec("coredns", None, {"corefile": '.:53 {\n  errors "x" ü\n}'}))
+    made = rendered(AddonSpec(name="coredns", configuration={"corefile": '.:53 {\n  errors "x" ü\n}'}))
     text = document(made)["Resources"]["Addon"]["Properties"]["ConfigurationValues"]
     assert json.loads(text) == {"corefile": '.:53 {\n  errors "x" ü\n}'}

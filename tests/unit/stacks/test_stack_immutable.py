@@ -3,14 +3,28 @@
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from stack_samples import FACTS, GIVEN, KEY, PUBLIC_KEY, ROLE, ULID, ZONES, create_only, document, examples, schema
+from stack_samples import (
+    GIVEN,
+    KEY,
+    PUBLIC_KEY,
+    ROLE,
+    ULID,
+    ZONES,
+    cluster,
+    cluster_template,
+    create_only,
+    document,
+    examples,
+    schema,
+    view,
+)
 
+from app.clusters.schemas import AccessSpec, EncryptionSpec, EndpointsSpec, LoggingSpec
 from app.kinds.nodegroup.kind import NODEGROUPS
 from app.kinds.nodegroup.spec import NodegroupSpec
-from app.stacks.cluster import Access, ClusterInput, Encryption, Endpoints, cluster_template
+from app.kinds.nodegroup.template import nodegroup_stack
 from app.stacks.immutable import cluster_violations
 from app.stacks.network import GivenNetwork, OwnNetwork
-from app.stacks.nodegroup import NodegroupInput, Scaling, Ssh, nodegroup_template
 from app.stacks.template import REPLACEABLE_TYPES
 
 NODEGROUP = {
@@ -89,24 +103,9 @@ cluster_specs = st.fixed_dictionaries(
 )
 
 
-def render_nodegroup(spec):
-    ssh = spec["ssh"]
-    return nodegroup_template(
-        NodegroupInput(
-            resource_id=f"ng_{ULID}",
-            name=spec["name"],
-            cluster=FACTS if spec["cluster"] == "prod" else type(FACTS)("test", FACTS.vpc_id, FACTS.security_group_id),
-            subnets=tuple(spec["subnets"]),
-            scaling=Scaling(spec["scaling"]["min"], spec["scaling"]["max"], spec["scaling"]["desired"]),
-            instance_types=tuple(spec["instance_types"]),
-            capacity_type=spec["capacity_type"],
-            ami_type=spec["ami_type"],
-            disk_size_gib=spec["disk_size_gib"],
-            labels=spec["labels"],
-            ssh=None if ssh is None else Ssh(**{key: tuple(v) if isinstance(v, list) else v for key, v in ssh.items()}),
-            tags=spec["tags"],
-        )
-    )
+def render_nodegroup(document):
+    spec = NodegroupSpec.model_validate(document)
+    return nodegroup_stack(f"ng_{ULID}", spec, view(spec.cluster), desired=spec.scaling.desired)
 
 
 def nodegroup_violations(before, after):
@@ -119,17 +118,18 @@ def render_cluster(spec, created_in_mode):
     given_ = GivenNetwork(network.get("vpc_id", ""), (), tuple(network.get("subnets", {}).get("private", ())))
     encryption = spec["encryption"]
     return cluster_template(
-        ClusterInput(
-            resource_id=f"clu_{ULID}",
-            name=spec["name"],
+        cluster(
             network=given_ if "vpc_id" in network else own,
+            name=spec["name"],
             version=spec["version"],
-            endpoints=Endpoints(spec["endpoints"]["public"], spec["endpoints"]["private"]),
-            access=Access(spec["access"]["mode"], ROLE, bootstrap_creator=created_in_mode == "CONFIG_MAP"),
-            log_types=tuple(spec["logging"]["types"]),
-            encryption=None if encryption is None else Encryption(encryption["kms_key"]),
+            role=ROLE,
+            bootstrap=created_in_mode == "CONFIG_MAP",
+            endpoints=EndpointsSpec(**spec["endpoints"]),
+            access=AccessSpec(mode=spec["access"]["mode"]),
+            logging=LoggingSpec(types=spec["logging"]["types"]),
+            encryption=None if encryption is None else EncryptionSpec(**encryption),
             ip_family=network.get("ip_family", "ipv4"),
-            service_ipv4_cidr=network.get("service_cidr"),
+            service_cidr=network.get("service_cidr"),
             tags=spec["tags"],
         )
     )

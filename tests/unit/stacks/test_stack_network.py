@@ -3,10 +3,9 @@ from itertools import combinations
 
 import pytest
 from hypothesis import given
-from stack_samples import GIVEN, ZONES, cluster, document, examples, of_type, own_networks
+from stack_samples import GIVEN, ZONES, cluster, cluster_template, document, examples, of_type, own_networks
 
 from app.core.errors import InvalidError
-from app.stacks.cluster import ClusterInput, cluster_template
 from app.stacks.network import GivenNetwork, OwnNetwork, plan_subnets
 
 
@@ -160,5 +159,5 @@ def test_a_given_vpc_without_private_subnets_puts_nodes_into_public_ones():
 )
 def test_what_cannot_be_laid_out_is_refused_with_its_place(network, pointer):
     with pytest.raises(InvalidError) as caught:
-        cluster_template(ClusterInput("clu_x", "prod", network))
+        cluster_template(cluster(network=network))
     assert [error.pointer for error in caught.value.errors] == [pointer]

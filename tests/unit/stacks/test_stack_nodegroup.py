@@ -1,10 +1,10 @@
 import pytest
-from stack_samples import FACTS, GROUP, PUBLIC_KEY, ULID, document, nodegroup, of_type
+from stack_samples import GROUP, PUBLIC_KEY, ULID, document, nodegroup, nodegroup_template, of_type, view
 
 from app.core.errors import InvalidError
+from app.kinds.nodegroup.spec import ScalingSpec, SshSpec, TaintSpec, UpdateSpec
+from app.kinds.nodegroup.template import nodegroup_labels
 from app.stacks.machine import accelerator, architecture, data_device, default_ami_type
-from app.stacks.nodegroup import ClusterFacts, Scaling, Ssh, Update, nodegroup_labels, nodegroup_template
-from app.stacks.taints import Taint
 
 
 def resources(**changes):
@@ -110,26 +110,25 @@ def test_machines_that_need_different_images_are_refused():
 
 
 def test_ssh_with_a_key_that_aws_makes():
-    doc = document(nodegroup_template(nodegroup(ssh=Ssh())))
+    doc = document(nodegroup_template(nodegroup(ssh=SshSpec())))
     pair = doc["Resources"]["KeyPair"]["Properties"]
     assert "PublicKeyMaterial" not in pair
     assert doc["Outputs"]["SshPrivateKeyParameter"]["Value"] == {"Fn::Sub": "/ec2/keypair/${KeyPair.KeyPairId}"}
     assert doc["Resources"]["LaunchTemplate"]["Properties"]["LaunchTemplateData"]["KeyName"] == {"Ref": "KeyPair"}
     assert pair["KeyType"] == "ed25519"
-    assert resources(ssh=Ssh(), ami_type="WINDOWS_CORE_2022_x86_64")["KeyPair"]["Properties"]["KeyType"] == "rsa"
 
 
 def test_ssh_with_a_public_key_names_the_pair_after_it():
-    doc = document(nodegroup_template(nodegroup(ssh=Ssh(public_key=PUBLIC_KEY + "\n"))))
+    doc = document(nodegroup_template(nodegroup(ssh=SshSpec.model_construct(public_key=PUBLIC_KEY + "\n"))))
     pair = doc["Resources"]["KeyPair"]["Properties"]
     assert pair["PublicKeyMaterial"] == PUBLIC_KEY
     assert "SshPrivateKeyParameter" not in doc["Outputs"]
-    other = resources(ssh=Ssh(public_key=PUBLIC_KEY + "2"))["KeyPair"]["Properties"]
+    other = resources(ssh=SshSpec(public_key=PUBLIC_KEY + "2"))["KeyPair"]["Properties"]
     assert other["KeyName"] != pair["KeyName"]
 
 
 def test_ssh_with_a_key_that_exists():
-    made = resources(ssh=Ssh("mine", source_security_groups=("sg-0fedcba9876543210",)))
+    made = resources(ssh=SshSpec(key_name="mine", source_security_groups=["sg-0fedcba9876543210"]))
     assert "KeyPair" not in made
     assert made["LaunchTemplate"]["Properties"]["LaunchTemplateData"]["KeyName"] == "mine"
     (rule,) = made["SshSecurityGroup"]["Properties"]["SecurityGroupIngress"]
@@ -138,22 +137,22 @@ def test_ssh_with_a_key_that_exists():
 
 
 def test_open_ssh_covers_both_families():
-    rules = resources(ssh=Ssh("mine"))["SshSecurityGroup"]["Properties"]["SecurityGroupIngress"]
+    rules = resources(ssh=SshSpec(key_name="mine"))["SshSecurityGroup"]["Properties"]["SecurityGroupIngress"]
     assert [rule.get("CidrIp") or rule["CidrIpv6"] for rule in rules] == ["0.0.0.0/0", "::/0"]
 
 
 def test_ssh_comes_on_top_of_the_cluster_security_group():
-    made = launch(ssh=Ssh("mine"), security_groups=("sg-0fedcba9876543210",))["SecurityGroupIds"]
-    assert made == [GROUP, "sg-0fedcba9876543210", {"Fn::GetAtt": ["SshSecurityGroup", "GroupId"]}]
+    made = launch(ssh=SshSpec(key_name="mine"))["SecurityGroupIds"]
+    assert made == [GROUP, {"Fn::GetAtt": ["SshSecurityGroup", "GroupId"]}]
 
 
 def test_a_key_pair_is_kept_from_tags_that_would_replace_it():
-    made = nodegroup_template(nodegroup(ssh=Ssh(), tags={"team": "a"}))
+    made = nodegroup_template(nodegroup(ssh=SshSpec(), tags={"team": "a"}))
     assert "team" not in made.tags
     explicit = {"Key": "team", "Value": "a"}
     assert explicit in document(made)["Resources"]["NodeRole"]["Properties"]["Tags"]
     assert explicit in document(made)["Resources"]["SshSecurityGroup"]["Properties"]["Tags"]
-    assert nodegroup_template(nodegroup(ssh=Ssh("mine"), tags={"team": "a"})).tags["team"] == "a"
+    assert nodegroup_template(nodegroup(ssh=SshSpec(key_name="mine"), tags={"team": "a"})).tags["team"] == "a"
 
 
 def test_the_role_fits_the_family():
@@ -163,7 +162,7 @@ def test_the_role_fits_the_family():
         "AmazonSSMManagedInstanceCore",
         "AmazonEKS_CNI_Policy",
     ]
-    six = ClusterFacts("prod", FACTS.vpc_id, GROUP, "ipv6")
+    six = view(ip_family="ipv6")
     assert "AmazonEKS_CNI_Policy" not in policies(cluster=six)
     (inline,) = resources(cluster=six)["NodeRole"]["Properties"]["Policies"]
     assert "ec2:AssignIpv6Addresses" in inline["PolicyDocument"]["Statement"][0]["Action"]
@@ -173,8 +172,12 @@ def test_labels_taints_and_sizes():
     long_key = "a" * 60 + ".example.com/" + "b" * 60
     made = group(
         labels={"tier": "web", "slipway.dev/nodegroup": "forged"},
-        taints=(Taint(long_key, "NO_EXECUTE", "x"), Taint("plain", "PREFER_NO_SCHEDULE")),
-        scaling=Scaling(0, 5, 0),
+        taints=[
+            TaintSpec.model_construct(key=long_key, effect="NO_EXECUTE", value="x"),
+            TaintSpec(key="plain", effect="PREFER_NO_SCHEDULE"),
+        ],
+        scaling=ScalingSpec(min=0, max=5),
+        desired=0,
     )
     assert made["Labels"] == {
         "tier": "web",
@@ -186,7 +189,7 @@ def test_labels_taints_and_sizes():
         {"Key": "plain", "Effect": "PREFER_NO_SCHEDULE"},
     ]
     assert made["ScalingConfig"] == {"MinSize": 0, "MaxSize": 5, "DesiredSize": 0}
-    assert group(scaling=Scaling(1, 2))["ScalingConfig"] == {"MinSize": 1, "MaxSize": 2}
+    assert group(scaling=ScalingSpec(min=1, max=2), desired=None)["ScalingConfig"] == {"MinSize": 1, "MaxSize": 2}
 
 
 def test_a_long_cluster_name_is_cut_to_a_legal_label():
@@ -194,13 +197,12 @@ def test_a_long_cluster_name_is_cut_to_a_legal_label():
     assert label == "c" * 62
 
 
-def test_updates_and_repair():
-    made = group(update=Update(None, 30), node_repair=True, version="1.34", release_version="1.34.1-20261101")
+def test_updates():
+    made = group(update=UpdateSpec(max_unavailable_percent=30), version="1.34")
     assert made["UpdateConfig"] == {"MaxUnavailablePercentage": 30}
-    assert made["NodeRepairConfig"] == {"Enabled": True}
-    assert (made["Version"], made["ReleaseVersion"]) == ("1.34", "1.34.1-20261101")
-    assert group(update=Update(2))["UpdateConfig"] == {"MaxUnavailable": 2}
-    assert not {"UpdateConfig", "NodeRepairConfig", "Version", "ReleaseVersion"} & set(group(update=Update()))
+    assert made["Version"] == "1.34"
+    assert group(update=UpdateSpec(max_unavailable=2))["UpdateConfig"] == {"MaxUnavailable": 2}
+    assert not {"UpdateConfig", "Version"} & set(group())
 
 
 def test_outputs():

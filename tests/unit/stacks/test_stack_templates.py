@@ -10,32 +10,35 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from stack_samples import (
     GIVEN,
+    HARD,
     KEY,
     LIFECYCLE,
     PUBLIC_KEY,
     ROLE,
-    TOLERATING,
     ULID,
     ZONES,
+    AddonInput,
     addon_inputs,
+    addon_template,
     cluster,
     cluster_inputs,
+    cluster_template,
     document,
     examples,
     nodegroup,
     nodegroup_inputs,
+    nodegroup_template,
     references,
     registry_inputs,
     schema,
+    view,
 )
 
-from app.stacks.addon import POD_IDENTITIES, AddonInput, AddonSpec, addon_template
-from app.stacks.cluster import Access, Encryption, Endpoints, cluster_template
+from app.clusters.schemas import AccessSpec, AddonSpec, EncryptionSpec, EndpointsSpec, LoggingSpec
+from app.kinds.nodegroup.spec import SshSpec, TaintSpec, UpdateSpec
 from app.stacks.network import OwnNetwork
-from app.stacks.nodegroup import ClusterFacts, Ssh, Update, nodegroup_template
 from app.stacks.registry import Encryption as RegistryEncryption
 from app.stacks.registry import Grantees, RegistryInput, registry_template
-from app.stacks.taints import Taint
 from app.stacks.template import (
     MAX_BODY_BYTES,
     DynamicReferenceError,
@@ -43,20 +46,20 @@ from app.stacks.template import (
     dynamic_references,
 )
 
-LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+LOGS = LoggingSpec(types=["api", "audit", "authenticator", "controllerManager", "scheduler"])
 MANY_TAGS = {f"platform.example.com/tag-{number:02}": "v" * 60 for number in range(45)}
 EVERYTHING = cluster(
     network=OwnNetwork(ZONES, nat="per_zone"),
     version="1.34",
-    endpoints=Endpoints(True, True, ("203.0.113.0/24",)),
-    access=Access("API_AND_CONFIG_MAP", ROLE),
-    log_types=LOGS,
-    encryption=Encryption(),
+    role=ROLE,
+    endpoints=EndpointsSpec(private=True, public_cidrs=["203.0.113.0/24"]),
+    access=AccessSpec(oidc=True),
+    logging=LOGS,
+    encryption=EncryptionSpec(),
     ip_family="ipv6",
     deletion_protection=True,
-    support_type="STANDARD",
+    upgrade_policy="STANDARD",
     zonal_shift=True,
-    with_oidc=True,
     tags=MANY_TAGS,
 )
 REPRESENTATIVE = {
@@ -66,28 +69,30 @@ REPRESENTATIVE = {
         cluster(network=OwnNetwork(ZONES[:1], nat="none", control_plane_zone=ZONES[1]))
     ),
     "cluster-given-vpc-config-map": cluster_template(
-        cluster(network=GIVEN, access=Access("CONFIG_MAP", ROLE, bootstrap_creator=True), encryption=Encryption(KEY))
+        cluster(
+            network=GIVEN,
+            role=ROLE,
+            bootstrap=True,
+            access=AccessSpec(mode="CONFIG_MAP"),
+            encryption=EncryptionSpec(kms_key=KEY),
+        )
     ),
     "nodegroup-default": nodegroup_template(nodegroup()),
     "nodegroup-everything": nodegroup_template(
         nodegroup(
-            instance_types=("m7g.large", "c7g.large"),
+            instance_types=["m7g.large", "c7g.large"],
             capacity_type="SPOT",
             ami_type="BOTTLEROCKET_ARM_64",
             version="1.34",
-            release_version="1.50.0-abcdef01",
             labels={"tier": "web"},
-            taints=(Taint("dedicated", "NO_SCHEDULE", "web"),),
-            ssh=Ssh(public_key=PUBLIC_KEY),
-            update=Update(None, 30),
-            node_repair=True,
+            taints=[TaintSpec(key="dedicated", effect="NO_SCHEDULE", value="web")],
+            ssh=SshSpec(public_key=PUBLIC_KEY),
+            update=UpdateSpec(max_unavailable_percent=30),
             tags=MANY_TAGS,
         )
     ),
-    "nodegroup-ipv6-aws-key": nodegroup_template(
-        nodegroup(cluster=ClusterFacts("prod", "vpc-0123456789abcdef0", "sg-0123456789abcdef0", "ipv6"), ssh=Ssh())
-    ),
-    "addon-tolerating": addon_template(AddonInput(f"add_{ULID}", "prod", TOLERATING)),
+    "nodegroup-ipv6-aws-key": nodegroup_template(nodegroup(cluster=view(ip_family="ipv6"), ssh=SshSpec())),
+    "addon-tolerating": addon_template(AddonInput(f"add_{ULID}", "prod", AddonSpec(name="coredns"), taints=HARD)),
     "registry-default": registry_template(RegistryInput(f"reg_{ULID}", "shop")),
     "registry-everything": registry_template(
         RegistryInput(
@@ -103,14 +108,7 @@ REPRESENTATIVE = {
             tags=MANY_TAGS,
         )
     ),
-    "addon-csi": addon_template(
-        AddonInput(
-            f"add_{ULID}",
-            "prod",
-            AddonSpec("aws-ebs-csi-driver", pod_identities=(POD_IDENTITIES["aws-ebs-csi-driver"],)),
-            MANY_TAGS,
-        )
-    ),
+    "addon-csi": addon_template(AddonInput(f"add_{ULID}", "prod", AddonSpec(name="aws-ebs-csi-driver"), MANY_TAGS)),
 }
 
 any_template = st.one_of(
@@ -200,7 +198,7 @@ odd_tags = st.dictionaries(
 @examples
 @given(any_template, odd_tags)
 @example((nodegroup_template, nodegroup(ssh=None)), {"Ref": "AWS::AccountId"})
-@example((nodegroup_template, nodegroup(ssh=Ssh())), {"Fn::ImportValue": "other-stack"})
+@example((nodegroup_template, nodegroup(ssh=SshSpec())), {"Fn::ImportValue": "other-stack"})
 def test_tags_are_what_was_asked_for_and_no_function(made, tags):
     render, spec = made
     template = render(dataclasses.replace(spec, tags=tags))
@@ -220,9 +218,12 @@ def test_a_dynamic_reference_is_refused_wherever_it_stands():
     secret = "{{resolve:secretsmanager:somebody-elses}}"
     inputs = [
         (nodegroup_template, nodegroup(labels={"a": secret})),
-        (nodegroup_template, nodegroup(ssh=Ssh(public_key=secret))),
+        (nodegroup_template, nodegroup(ssh=SshSpec.model_construct(public_key=secret))),
         (cluster_template, cluster(tags={"a": secret})),
-        (addon_template, AddonInput(f"add_{ULID}", "prod", AddonSpec("coredns", None, {"corefile": secret}))),
+        (
+            addon_template,
+            AddonInput(f"add_{ULID}", "prod", AddonSpec(name="coredns", configuration={"corefile": secret})),
+        ),
     ]
     for render, spec in inputs:
         with pytest.raises(DynamicReferenceError):

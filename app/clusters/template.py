@@ -5,14 +5,14 @@ all that has a stack of its own (node groups, other addons, access entries of ca
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from troposphere import GetAtt, Ref, Sub, Template, ec2, eks, iam, kms
 
-from app.stacks.addon import AddonSpec, add_addon
+from app.clusters.schemas import AddonSpec, ClusterSpec, EndpointsSpec, NetworkSpec
+from app.stacks.addon import add_addon
 from app.stacks.naming import MAX_LENGTH, short_id, slug, stack_name
-from app.stacks.network import IpFamily, Network, NetworkParts, add_network
+from app.stacks.network import DEFAULT_CIDR, GivenNetwork, Network, NetworkParts, OwnNetwork, add_network
 from app.stacks.template import (
     CAPABILITY_IAM,
     StackTemplate,
@@ -27,9 +27,7 @@ from app.stacks.template import (
     trust,
 )
 
-AuthenticationMode = Literal["API", "API_AND_CONFIG_MAP", "CONFIG_MAP"]
-SupportType = Literal["STANDARD", "EXTENDED"]
-LogType = Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]
+Facts = Mapping[str, Any]
 
 FIRST_ADDONS = ("vpc-cni", "kube-proxy")
 """The addons of this stack: no node becomes Ready without them, and neither needs a node to become active."""
@@ -37,99 +35,12 @@ FIRST_ADDONS = ("vpc-cni", "kube-proxy")
 KMS_PENDING_DAYS = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """Where the Kubernetes API answers.
-
-    Attributes:
-        public: From the internet.
-        private: From inside the VPC. At least one of both must be true (AWS checks).
-        public_cidrs: IPv4 or IPv6 blocks that the public one answers to; empty means everywhere.
-    """
-
-    public: bool = True
-    private: bool = False
-    public_cidrs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Encryption:
-    """Envelope encryption of Kubernetes secrets.
-
-    Attributes:
-        key_arn: A symmetric KMS key of the cluster's region, or None: then the stack makes a key and an alias.
-    """
-
-    key_arn: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who may use the Kubernetes API.
-
-    Attributes:
-        mode: EKS's authentication mode; it only ever goes CONFIG_MAP, API_AND_CONFIG_MAP, API.
-        admin_role_arn: Slipway's own IAM role (a role's ARN, not an assumed session's). It gets an access entry with
-            AmazonEKSClusterAdminPolicy, unless the cluster bootstraps its creator. None makes no entry.
-        bootstrap_creator: Whether EKS makes the principal that creates the cluster an administrator. AWS demands it
-            in mode CONFIG_MAP, and can only replace the cluster to change it
-            (`BootstrapClusterCreatorAdminPermissions`: "Update requires: Replacement"). So: the mode of the
-            cluster's *creation* decides, once; keep the value when a cluster moves on from CONFIG_MAP. EKS then makes
-            the creator's entry itself, and a second one would clash.
-    """
-
-    mode: AuthenticationMode = "API_AND_CONFIG_MAP"
-    admin_role_arn: str | None = None
-    bootstrap_creator: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterInput:
-    """All that a cluster's stack is made from.
-
-    Attributes:
-        resource_id: `clu_…`.
-        name: The EKS cluster's name: 1 to 100 letters, digits, `-`, `_`.
-        network: A VPC to make or one that exists.
-        version: `1.34`, or None for EKS's default at creation.
-        endpoints: Where the Kubernetes API answers.
-        access: Who may use it.
-        log_types: Control-plane logs to send to CloudWatch; none switches them off.
-        encryption: None leaves secrets to the key that AWS owns (EKS encrypts with it since 1.28).
-        ip_family: `ipv6` gives pods and services IPv6 addresses; needs vpc-cni.
-        service_ipv4_cidr: Block of service addresses, /12 to /24 inside a private range; not with ipv6.
-        deletion_protection: Makes EKS refuse to delete the cluster until it is switched off.
-        support_type: What happens at the end of standard support: STANDARD upgrades, EXTENDED costs.
-        zonal_shift: ARC zonal shift; None leaves it alone.
-        with_oidc: Makes an IAM OIDC provider, for IAM roles for service accounts.
-        first_addons: vpc-cni and kube-proxy as the caller wants them; what is left out is added with defaults.
-        tags: The caller's tags.
-    """
-
-    resource_id: str
-    name: str
-    network: Network
-    version: str | None = None
-    endpoints: Endpoints = field(default_factory=Endpoints)
-    access: Access = field(default_factory=Access)
-    log_types: tuple[LogType, ...] = ()
-    encryption: Encryption | None = None
-    ip_family: IpFamily = "ipv4"
-    service_ipv4_cidr: str | None = None
-    deletion_protection: bool = False
-    support_type: SupportType | None = None
-    zonal_shift: bool | None = None
-    with_oidc: bool = False
-    first_addons: tuple[AddonSpec, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
 def cluster_stack_name(resource_id: str, name: str) -> str:
     """Return the name of a cluster's stack."""
     return stack_name("cluster", resource_id, name)
 
 
-def cluster_template(spec: ClusterInput) -> StackTemplate:
+def cluster_stack(cluster_id: str, spec: ClusterSpec, facts: Facts) -> StackTemplate:
     """Return the stack of a cluster.
 
     Outputs: `Arn`, `Endpoint`, `CertificateAuthorityData` (base64), `OidcIssuer` (URL), `VpcId`, `SubnetIds`,
@@ -137,51 +48,107 @@ def cluster_template(spec: ClusterInput) -> StackTemplate:
     default; a list that would be empty is no output), `SecurityGroupId` (the cluster security group),
     `NodeSecurityGroupId` (the shared one), `RoleArn`, and if they exist `KeyArn`, `OidcProviderArn`.
 
+    Args:
+        cluster_id: `clu_…`.
+        spec: What is asked for.
+        facts: `zones` (names, for a VPC that is made), `control_plane_zone`; `slipway_role_arn`, a role's ARN, not an
+            assumed session's, which gets an access entry with AmazonEKSClusterAdminPolicy unless the cluster
+            bootstraps its creator; `bootstrap_creator`, see below; `addon_versions` (of `vpc-cni` and `kube-proxy`
+            where the spec names none, once an upgrade moved them).
+
+    `bootstrap_creator` tells whether EKS makes the principal that creates the cluster an administrator. AWS demands it
+    in mode CONFIG_MAP, and can only replace the cluster to change it (`BootstrapClusterCreatorAdminPermissions`:
+    "Update requires: Replacement"). So the mode of the cluster's *creation* decides, once, and the value is kept when a
+    cluster moves on from CONFIG_MAP. EKS then makes the creator's entry itself, and a second one would clash.
+
     Raises:
         InvalidError: The network cannot be laid out (pointers of the cluster spec), or see `render`.
     """
     template = new_template("Slipway: an EKS cluster")
-    parts = add_network(template, spec.network, spec.name, spec.ip_family)
+    parts = add_network(template, _network(spec, facts), spec.name, spec.network.ip_family)
     role = _service_role(template)
     control_plane_group = _control_plane_security_group(template, parts, spec.name)
-    key_arn = _key(template, spec)
-    cluster = template.add_resource(
-        eks.Cluster("Cluster", **_cluster_properties(spec, parts, GetAtt(role, "Arn"), control_plane_group, key_arn))
+    key_arn = _key(template, spec, cluster_id)
+    properties = _cluster_properties(spec, parts, GetAtt(role, "Arn"), control_plane_group, key_arn)
+    bootstraps: bool = facts.get("bootstrap_creator", False)
+    properties["AccessConfig"] = eks.AccessConfig(
+        AuthenticationMode=spec.access.mode, BootstrapClusterCreatorAdminPermissions=bootstraps
     )
+    cluster = template.add_resource(eks.Cluster("Cluster", **properties))
     _shared_node_security_group(template, parts, spec.name)
-    entry = _admin_entry(template, spec)
-    _first_addons(template, spec, entry)
+    entry = _admin_entry(template, None if bootstraps else facts.get("slipway_role_arn"), spec.access.mode)
+    _first_addons(template, spec, facts.get("addon_versions", {}), entry)
     outputs = _outputs(parts, cluster, role)
     if key_arn != "":
         outputs["KeyArn"] = key_arn
-    if spec.with_oidc:
+    if spec.access.oidc:
         outputs["OidcProviderArn"] = _oidc_provider(template)
     add_outputs(template, outputs)
     return StackTemplate(
-        name=cluster_stack_name(spec.resource_id, spec.name),
+        name=cluster_stack_name(cluster_id, spec.name),
         body=render(template),
         capabilities=(CAPABILITY_IAM,),
-        tags=stack_tags(spec.resource_id, spec.name, spec.tags),
+        tags=stack_tags(cluster_id, spec.name, spec.tags),
+    )
+
+
+def cluster_outputs(outputs: dict[str, str]) -> dict[str, Any]:
+    """Return the contract's outputs from those of the stack."""
+    return {
+        "arn": outputs.get("Arn"),
+        "endpoint": outputs.get("Endpoint"),
+        "certificate_authority": outputs.get("CertificateAuthorityData"),
+        "oidc_issuer": outputs.get("OidcIssuer"),
+        "vpc_id": outputs.get("VpcId"),
+        "subnet_ids": _split(outputs.get("SubnetIds")),
+        "security_group_id": outputs.get("SecurityGroupId"),
+        "role_arn": outputs.get("RoleArn"),
+    }
+
+
+def network_facts(outputs: dict[str, str], facts: Facts) -> dict[str, Any]:
+    """Return what node groups need to know of the cluster's network, from its stack's outputs and earlier facts."""
+    public, private = _split(outputs.get("PublicSubnetIds")), _split(outputs.get("PrivateSubnetIds"))
+    found: dict[str, Any] = {
+        "public_subnet_ids": public,
+        "private_subnet_ids": private,
+        "node_subnet_ids": _split(outputs.get("NodeSubnetIds")),
+    }
+    if "zones" in facts:  # a VPC of our own: each zone has a subnet of both kinds, in order
+        zones = [*facts["zones"], *filter(None, [facts.get("control_plane_zone")])]
+        found["subnet_zones"] = {**dict(zip(public, zones, strict=True)), **dict(zip(private, zones, strict=True))}
+    return found
+
+
+def _split(value: str | None) -> list[str]:
+    return value.split(",") if value else []
+
+
+def _network(spec: ClusterSpec, facts: Facts) -> Network:
+    network = spec.network
+    if network.vpc_id and network.subnets:
+        return GivenNetwork(network.vpc_id, tuple(network.subnets.public), tuple(network.subnets.private))
+    return OwnNetwork(
+        zones=tuple(facts["zones"]),
+        cidr=network.cidr or DEFAULT_CIDR,
+        nat=network.nat or "single",
+        control_plane_zone=facts.get("control_plane_zone"),
     )
 
 
 def _cluster_properties(
-    spec: ClusterInput, parts: NetworkParts, role_arn: Value, security_group: Value, key_arn: Value
+    spec: ClusterSpec, parts: NetworkParts, role_arn: Value, security_group: Value, key_arn: Value
 ) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "Name": spec.name,
         "RoleArn": role_arn,
         "ResourcesVpcConfig": _vpc_config(spec.endpoints, parts, security_group),
-        "AccessConfig": eks.AccessConfig(
-            AuthenticationMode=spec.access.mode,
-            BootstrapClusterCreatorAdminPermissions=spec.access.bootstrap_creator,
-        ),
         # The addons are EKS addons from the start; this cannot be changed later.
         "BootstrapSelfManagedAddons": False,
-        "KubernetesNetworkConfig": _kubernetes_network(spec),
+        "KubernetesNetworkConfig": _kubernetes_network(spec.network),
         "Logging": eks.Logging(
             ClusterLogging=eks.ClusterLogging(
-                EnabledTypes=[eks.LoggingTypeConfig(Type=name) for name in sorted(spec.log_types)]
+                EnabledTypes=[eks.LoggingTypeConfig(Type=name) for name in sorted(spec.logging.types)]
             )
         ),
         "DeletionProtection": spec.deletion_protection,
@@ -192,8 +159,8 @@ def _cluster_properties(
         properties["EncryptionConfig"] = [
             eks.EncryptionConfig(Provider=eks.Provider(KeyArn=key_arn), Resources=["secrets"])
         ]
-    if spec.support_type:
-        properties["UpgradePolicy"] = eks.UpgradePolicy(SupportType=spec.support_type)
+    if spec.upgrade_policy:
+        properties["UpgradePolicy"] = eks.UpgradePolicy(SupportType=spec.upgrade_policy)
     if spec.zonal_shift is not None:
         properties["ZonalShiftConfig"] = eks.ZonalShiftConfig(Enabled=spec.zonal_shift)
     if spec.tags:
@@ -201,7 +168,7 @@ def _cluster_properties(
     return properties
 
 
-def _vpc_config(endpoints: Endpoints, parts: NetworkParts, security_group: Value) -> eks.ResourcesVpcConfig:
+def _vpc_config(endpoints: EndpointsSpec, parts: NetworkParts, security_group: Value) -> eks.ResourcesVpcConfig:
     properties: dict[str, Any] = {}
     if endpoints.public and endpoints.public_cidrs:
         properties["PublicAccessCidrs"] = list(endpoints.public_cidrs)
@@ -214,10 +181,10 @@ def _vpc_config(endpoints: Endpoints, parts: NetworkParts, security_group: Value
     )
 
 
-def _kubernetes_network(spec: ClusterInput) -> eks.KubernetesNetworkConfig:
-    properties: dict[str, Any] = {"IpFamily": spec.ip_family}
-    if spec.service_ipv4_cidr and spec.ip_family == "ipv4":
-        properties["ServiceIpv4Cidr"] = spec.service_ipv4_cidr
+def _kubernetes_network(network: NetworkSpec) -> eks.KubernetesNetworkConfig:
+    properties: dict[str, Any] = {"IpFamily": network.ip_family}
+    if network.service_cidr and network.ip_family == "ipv4":
+        properties["ServiceIpv4Cidr"] = network.service_cidr
     return eks.KubernetesNetworkConfig(**properties)
 
 
@@ -276,12 +243,12 @@ def _shared_node_security_group(template: Template, parts: NetworkParts, cluster
         )
 
 
-def _key(template: Template, spec: ClusterInput) -> Value:
+def _key(template: Template, spec: ClusterSpec, cluster_id: str) -> Value:
     """Return the ARN of the key for secrets, which is added if there is none to take; "" means no key at all."""
     if spec.encryption is None:
         return ""
-    if spec.encryption.key_arn:
-        return spec.encryption.key_arn
+    if spec.encryption.kms_key:
+        return spec.encryption.kms_key
     statement = {
         "Effect": "Allow",
         "Principal": {"AWS": Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root")},
@@ -296,36 +263,43 @@ def _key(template: Template, spec: ClusterInput) -> Value:
         KeyPolicy={"Version": "2012-10-17", "Statement": [statement]},
     )
     template.add_resource(key)
-    alias = f"alias/slipway-{slug(spec.name)[:MAX_LENGTH]}-{short_id(spec.resource_id)}"
+    alias = f"alias/slipway-{slug(spec.name)[:MAX_LENGTH]}-{short_id(cluster_id)}"
     template.add_resource(kms.Alias("KeyAlias", AliasName=alias, TargetKeyId=Ref(key)))
     return GetAtt(key, "Arn")
 
 
-def _admin_entry(template: Template, spec: ClusterInput) -> str | None:
-    """Add the access entry of Slipway's own role and return its title.
+def _admin_entry(template: Template, role_arn: str | None, mode: str) -> str | None:
+    """Add the access entry of Slipway's own role, if it is to get one, and return its title.
 
-    No entries exist in mode CONFIG_MAP, and a bootstrapped creator has one already.
+    No entries exist in mode CONFIG_MAP.
     """
-    access = spec.access
-    if access.admin_role_arn is None or access.bootstrap_creator or access.mode == "CONFIG_MAP":
+    if role_arn is None or mode == "CONFIG_MAP":
         return None
     policy = Sub("arn:${AWS::Partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy")
     entry = eks.AccessEntry(
         "AdminAccess",
         ClusterName=Ref("Cluster"),
-        PrincipalArn=access.admin_role_arn,
+        PrincipalArn=role_arn,
         AccessPolicies=[eks.AccessPolicy(PolicyArn=policy, AccessScope=eks.AccessScope(Type="cluster"))],
     )
     template.add_resource(entry)
     return "AdminAccess"
 
 
-def _first_addons(template: Template, spec: ClusterInput, entry: str | None) -> None:
+def _first_addons(template: Template, spec: ClusterSpec, versions: Mapping[str, str], entry: str | None) -> None:
     """Add vpc-cni and kube-proxy; they depend on Slipway's entry, so that a delete takes that away last."""
-    given = {addon.name: addon for addon in spec.first_addons}
+    given = {addon.name: addon for addon in spec.addons or ()}
     for name in FIRST_ADDONS:
-        title = "Addon" + "".join(word.capitalize() for word in name.split("-"))
-        addon = add_addon(template, given.get(name, AddonSpec(name)), Ref("Cluster"), spec.tags, title)
+        wanted = given.get(name) or AddonSpec(name=name)
+        addon = add_addon(
+            template,
+            name,
+            Ref("Cluster"),
+            spec.tags,
+            version=wanted.version or versions.get(name),
+            configuration=wanted.configuration,
+            title="Addon" + "".join(word.capitalize() for word in name.split("-")),
+        )
         if entry:
             addon.DependsOn = entry
 

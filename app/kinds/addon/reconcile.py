@@ -1,0 +1,59 @@
+"""How operations on addons are carried out: as on every kind, once there is a node for their pods."""
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.clusters.models import WAITING
+from app.clusters.view import ClusterView
+from app.core.failure import Failure
+from app.engine.contract import Context, Ending, Fail
+from app.engine.models import Operation
+from app.gateways.aws.cloud import Cloud
+from app.kinds import rows
+from app.kinds.addon.kind import TAINTS
+from app.kinds.kind import Facts
+from app.kinds.nodegroup import nodes
+from app.kinds.reconcile import KindReconciler
+from app.stacks.addon import needs_toleration
+from app.stacks.taints import unavoidable
+
+
+class AddonReconciler(KindReconciler):
+    """Create, update and delete of addons."""
+
+    async def settle(self, session: AsyncSession, operation: Operation, ending: Ending) -> None:
+        """As of every kind; a cancelled create leaves the addon waiting, since the cluster's spec still has it."""
+        await super().settle(session, operation, ending)
+        if operation.kind.endswith(".create") and ending == "cancelled" and not operation.superseded:
+            row = await rows.by_id(session, self._kind, operation.resource_id)
+            row.deleted_at, row.phase = None, WAITING
+
+    async def _look(self, context: Context, row: Any, cluster: ClusterView, cloud: Cloud) -> Facts | Fail:
+        async with self._database.read() as session:
+            taints = unavoidable(await nodes.taints(session, cluster.id))
+            serves = await nodes.any_active(session, cluster.id)
+        if not serves and "stack" not in context.data:
+            return _no_nodes(row.name, cluster.name)
+        if taints:
+            context.warn(_taint_warning(row.name))
+        seen = await super()._look(context, row, cluster, cloud)
+        return seen if isinstance(seen, Fail) else {**seen, TAINTS: [asdict(taint) for taint in taints]}
+
+
+def _no_nodes(addon: str, cluster: str) -> Fail:
+    return Fail(
+        Failure(
+            "no_nodes",
+            f"Addon {addon} needs a node group, and cluster {cluster!r} has none that serves.",
+            hint="Create a node group, or put a failed one right: the addon is then installed by itself.",
+            retryable=True,
+        )
+    )
+
+
+def _taint_warning(name: str) -> str:
+    if needs_toleration(name):
+        return f"Every node group is tainted: addon {name} got tolerations for their taints."
+    return f"Every node group is tainted, and Slipway does not know how addon {name} is told to tolerate that."
