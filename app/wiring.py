@@ -17,8 +17,6 @@ from app.core.outbound import Rules
 from app.core.settings import Settings
 from app.db.session import Database
 from app.directories import (
-    AccountDirectory,
-    RegistryDirectory,
     ReleaseClusters,
     ReleaseDirectory,
     ReleaseRegistries,
@@ -39,8 +37,6 @@ from app.operations.service import GROUP_KIND, Ledger
 from app.registries.charts import RegistryCharts
 from app.registries.dependencies import RegistryFeature
 from app.registries.images import ImageLists
-from app.registries.reconcile import DeleteRegistry, EnsureRegistry
-from app.registries.service import RegistryService
 from app.releases.activity import Places
 from app.releases.charts import Charts
 from app.releases.credentials import CredentialService
@@ -151,36 +147,27 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
     addon_service = AddonService(ledger)
     changes = Changes(database, clouds, ledger, KINDS, followers={"nodegroup": addon_service.begin_waiting_for})
     parts = Parts(changes)
-    account_directory = AccountDirectory()
-    registry_service = RegistryService(ledger, account_directory)
-    registry_directory = RegistryDirectory(database, registry_service)
     releases = _wire_releases(settings, database, ledger, clouds, vault)
-    cluster_service = ClusterService(
-        ledger, account_directory, parts, nodes, addon_service, registry_directory, releases.directory
-    )
+    cluster_service = ClusterService(ledger, parts, nodes, addon_service, releases.directory)
     ledger.register("cluster", cluster_service)
     cluster_changes = ClusterChanges(
         database,
         clouds,
         cluster_service,
         LiveChecks(),
-        account_directory,
         parts,
-        registry_directory,
         releases.directory,
     )
     for kind in KINDS:
         ledger.register(kind, changes)
     ledger.register("addon", addon_service)
-    ledger.register("registry", registry_service)
-    ensure_registry = EnsureRegistry(database, clouds)
     addon_reconciler = AddonReconciler(database, clouds, nodes)
     return Services(
         ledger=ledger,
         clouds=clouds,
         clusters=ClusterFeature(cluster_changes, ledger, clouds),
         changes=changes,
-        registries=RegistryFeature(registry_service, ledger, account_directory, clouds, ImageLists()),
+        registries=RegistryFeature(clouds, ImageLists()),
         releases=releases.feature,
         helm=releases.helm,
         vault=vault,
@@ -193,16 +180,13 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
             "cluster.update": UpdateCluster(database, clouds),
             "cluster.delete": DeleteCluster(database, clouds),
             **{
-                f"{kind.type}.{verb}": KindReconciler(kind, database, clouds)
+                f"{kind.type}.{verb}": (kind.reconciler or KindReconciler)(kind, database, clouds)
                 for kind in KINDS.values()
                 for verb in ("create", "update", "delete")
             },
             "addon.create": addon_reconciler,
             "addon.update": addon_reconciler,
             "addon.delete": addon_reconciler,
-            "registry.create": ensure_registry,
-            "registry.update": ensure_registry,
-            "registry.delete": DeleteRegistry(database, clouds),
             **releases.reconcilers,
         },
     )

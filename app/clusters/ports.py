@@ -16,22 +16,17 @@ from app.stacks.taints import Taint
 from app.stacks.template import StackTemplate
 
 
-class Accounts(Protocol):
-    """Knows the project's AWS accounts."""
-
-    async def account_id(self, session: AsyncSession, project_id: str, reference: str) -> str:
-        """Return the id of an account, by id or name."""
-        ...
-
-
 class Parts(Protocol):
-    """Knows every kind of resource that is a stack below a cluster."""
+    """Knows every kind of resource that may stand in a cluster's own request."""
 
     fields: Mapping[str, str]
     """The fields of a cluster's request that hold them, each with the type of its resources."""
 
-    def parse(self, raw: Mapping[str, Sequence[dict[str, Any]]], cluster: str) -> list[Any]:
-        """Check what a request holds, by field; raises InvalidError with pointers that begin with the field."""
+    def parse(self, raw: Mapping[str, Sequence[dict[str, Any]]], own: Mapping[str, str]) -> list[Any]:
+        """Check what a request holds, by field; raises InvalidError with pointers that begin with the field.
+
+        `own` is what names the cluster, and where it is: `cluster`, `region`, `account`.
+        """
         ...
 
     async def check(self, cloud: Cloud, parts: Sequence[Any], cluster: ClusterView) -> None:
@@ -45,7 +40,7 @@ class Parts(Protocol):
     async def begin_create(
         self, session: AsyncSession, caller: Caller, cluster: Cluster, parts: Sequence[Any], *, parent_id: str
     ) -> list[Operation]:
-        """Begin to create what belongs to a cluster that is being created."""
+        """Begin to create what stands in the request of a cluster that is being created."""
         ...
 
     async def begin_delete(
@@ -79,28 +74,6 @@ class Nodes(Protocol):
 
     async def any_active(self, session: AsyncSession, cluster_id: str) -> bool:
         """Tell whether the cluster has a node group that serves."""
-        ...
-
-
-class Registries(Protocol):
-    """Knows registries, which may be asked for with a cluster and then stand on their own."""
-
-    def parse(self, raw: Sequence[dict[str, Any]], *, region: str, account: str) -> list[Any]:
-        """Check the registries of a cluster spec; raises InvalidError with pointers below `/registries`."""
-        ...
-
-    async def check(self, cloud: Cloud, specs: Sequence[Any]) -> None:
-        """Ask AWS what can be known before anything begins."""
-        ...
-
-    async def begin_create(
-        self, session: AsyncSession, caller: Caller, specs: Sequence[Any], *, parent_id: str
-    ) -> list[Operation]:
-        """Begin to create registries beside a cluster."""
-        ...
-
-    async def retry(self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str) -> Operation:
-        """Begin a failed operation of a registry again."""
         ...
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts import repository as accounts
 from app.clusters import repository
 from app.clusters.addon_service import AddonService
 from app.clusters.errors import (
@@ -14,7 +15,7 @@ from app.clusters.errors import (
     DeletionProtectedError,
 )
 from app.clusters.models import Cluster
-from app.clusters.ports import Accounts, Nodes, Parts, Registries, Releases
+from app.clusters.ports import Nodes, Parts, Releases
 from app.clusters.render import cluster_stack, own_addons
 from app.clusters.schemas import ClusterSpec
 from app.clusters.update_groups import stages_of_create, steps_of_update
@@ -48,19 +49,15 @@ class ClusterService:
     def __init__(
         self,
         ledger: Ledger,
-        accounts: Accounts,
         parts: Parts,
         nodes: Nodes,
         addons: AddonService,
-        registries: Registries,
         releases: Releases,
     ) -> None:
         self._ledger = ledger
-        self._accounts = accounts
         self._parts = parts
         self._nodes = nodes
         self._addons = addons
-        self._registries = registries
         self._releases = releases
 
     async def create(
@@ -69,7 +66,6 @@ class ClusterService:
         caller: Caller,
         spec: ClusterSpec,
         parts: Sequence[Any] = (),
-        registries: Sequence[Any] = (),
         releases: Sequence[Any] = (),
         *,
         facts: dict[str, Any],
@@ -83,8 +79,7 @@ class ClusterService:
             session: The transaction.
             caller: Who asks.
             spec: The cluster, its `version` filled in.
-            parts: What is to belong to it, as `Parts.parse` gave it.
-            registries: Registries as `Registries.parse` gave them.
+            parts: What is to be made with it, as `Parts.parse` gave it.
             releases: Releases as `Releases.parse` gave them.
             facts: What `live.py` found out: `zones`, `control_plane_zone`.
             warnings: What the caller should know.
@@ -97,7 +92,7 @@ class ClusterService:
         """
         cluster = await self._add(session, caller, spec, facts)
         parent: Operation | None = None
-        if parts or registries or releases or whole:
+        if parts or releases or whole:
             parent = await self._ledger.begin(
                 session,
                 caller,
@@ -116,14 +111,13 @@ class ClusterService:
         await self._addons.add(session, cluster, own_addons(spec))
         if parent is None:
             return operation
-        await self._registries.begin_create(session, caller, registries, parent_id=parent.id)
         await self._parts.begin_create(session, caller, cluster, parts, parent_id=parent.id)
         await self._install_addons(session, caller, cluster, needs=[Needs(operation.id)], parent_id=parent.id)
         await self._releases.begin_create(session, caller, cluster.id, releases, parent_id=parent.id)
         return parent
 
     async def _add(self, session: AsyncSession, caller: Caller, spec: ClusterSpec, facts: dict[str, Any]) -> Cluster:
-        account_id = await self._accounts.account_id(session, caller.project_id, spec.account)
+        account_id = await accounts.account_id(session, caller.project_id, spec.account)
         existing = await repository.named(session, account_id, spec.region, spec.name)
         if existing is not None:
             raise _exists(spec, existing.id if existing.project_id == caller.project_id else None)
@@ -278,8 +272,6 @@ class ClusterService:
                 needs = [Needs((await self._again(session, caller, cluster, child, parent_id=new.id)).id)]
             elif child.resource_type in self._parts.fields.values():
                 await self._parts.retry(session, caller, child, parent_id=new.id)
-            elif child.resource_type == "registry":
-                await self._registries.retry(session, caller, child, parent_id=new.id)
             elif child.resource_type == "addon" and child.kind != "addon.create":
                 await self._addons.retry(session, caller, child, parent_id=new.id)
         await self._install_addons(session, caller, cluster, needs=needs, parent_id=new.id)

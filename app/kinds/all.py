@@ -8,7 +8,8 @@ from app.kinds.fargate_profile import FARGATE_PROFILES
 from app.kinds.kind import Kind
 from app.kinds.nodegroup.kind import NODEGROUPS
 from app.kinds.pod_identity import POD_IDENTITIES
+from app.kinds.registry.kind import REGISTRIES
 
 KINDS: Mapping[str, Kind[Any]] = {
-    kind.type: kind for kind in (NODEGROUPS, FARGATE_PROFILES, ACCESS_ENTRIES, POD_IDENTITIES)
+    kind.type: kind for kind in (REGISTRIES, NODEGROUPS, FARGATE_PROFILES, ACCESS_ENTRIES, POD_IDENTITIES)
 }

@@ -14,7 +14,7 @@ from app.kinds.all import KINDS
 from app.kinds.kind import Kind
 from app.stacks.template import REPLACEABLE_TYPES, StackTemplate
 
-CLUSTER = ClusterView(
+VIEW = ClusterView(
     id="clu_01jdzz4c8k2m9q7v5x3wtr6hbn",
     name="shop",
     project_id="prj",
@@ -31,11 +31,18 @@ CLUSTER = ClusterView(
     tags={},
 )
 
+
+def owner(kind: Kind[Any]) -> Any:
+    return kind.scope.beside(VIEW)
+
+
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 
 def template(kind: Kind[Any], document: Any) -> StackTemplate:
-    return kind.template(f"{kind.prefix}_01jdzz4c8k2m9q7v5x3wtr6hbn", kind.spec.model_validate(document), CLUSTER, {})
+    return kind.template(
+        f"{kind.prefix}_01jdzz4c8k2m9q7v5x3wtr6hbn", kind.spec.model_validate(document), owner(kind), {}
+    )
 
 
 @pytest.mark.slow
@@ -49,7 +56,7 @@ def test_equal_specs_are_equal_bytes_and_the_name_does_not_change(kind: Kind[Any
     once, again = template(kind, kind.example), template(kind, kind.example)
     assert once == again
     assert once.name == kind.stack_name(
-        f"{kind.prefix}_01jdzz4c8k2m9q7v5x3wtr6hbn", "shop", kind.name_of(kind.spec.model_validate(kind.example))
+        f"{kind.prefix}_01jdzz4c8k2m9q7v5x3wtr6hbn", owner(kind), kind.name_of(kind.spec.model_validate(kind.example))
     )
     assert template(kind, merge_patch(dict(kind.example), dict(kind.patch_example))).name == once.name
 
