@@ -11,7 +11,6 @@ from app.http import openapi
 from app.kinds.all import KINDS
 from app.kinds.kind import Kind
 from app.kinds.routes import routes
-from app.kinds.schemas import a
 from app.operations.router import router as operations_router
 from app.registries.router import router as registries_router
 from app.registries.router_settings import router as registry_settings_router
@@ -54,15 +53,12 @@ def document(app: FastAPI) -> openapi.Document:
     forms = schemas["CreateClusterDocument"]["anyOf"]
     schemas["ClusterCreate"], schemas["ClusterConfig"] = {**forms[0], "title": "ClusterCreate"}, forms[1]
     fields = schemas["ClusterCreate"]["properties"]
-    held = {"registries": "ClusterRegistry", "releases": "ClusterRelease"}
+    held = {"releases": "ClusterRelease"}
     for kind in (kind for kind in KINDS.values() if not kind.managed):
         held[kind.plural] = f"Cluster{kind.word}"
-        about = f"{a(kind.title).replace('a', 'A', 1)} that stands in its cluster's own request."
-        schemas[held[kind.plural]] = _within_cluster(schemas[f"{kind.word}Spec"], about, "cluster")
+        about = f"{kind.a_title.replace('a', 'A', 1)} that stands in a cluster's own request."
+        schemas[held[kind.plural]] = _within_cluster(schemas[f"{kind.word}Spec"], about, *kind.scope.fields)
         fields.setdefault(kind.plural, _specs_of(kind))
-    schemas["ClusterRegistry"] = _within_cluster(
-        schemas["RegistrySpec"], "A registry that stands in a cluster's request.", "region", "account"
-    )
     schemas["ClusterRelease"] = _within_cluster(
         schemas["ReleaseSpec"], "A Helm release that stands in its cluster's own request.", "cluster"
     )
@@ -74,9 +70,11 @@ def document(app: FastAPI) -> openapi.Document:
 
 def _specs_of(kind: Kind[Any]) -> dict[str, Any]:
     """Return the schema of the field of a cluster's request that holds a kind."""
+    without = " and ".join(f"`{name}`" for name in kind.scope.fields)
+    stays = " They outlive the cluster." if kind.stage is None else ""
     return {
         "default": [],
-        "description": f"{kind.title[0].upper()}{kind.title[1:]} specs without `cluster`; see `{kind.word}Spec`.",
+        "description": f"{kind.heading} specs without {without}; see `{kind.word}Spec`.{stays}",
         "maxItems": 30,
         "title": kind.plural.replace("_", " ").title(),
         "type": "array",

@@ -5,61 +5,20 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.accounts import repository as accounts
 from app.clusters import repository as clusters
 from app.clusters.models import Cluster
 from app.clusters.schemas import ClusterSpec
 from app.db.base import ResourceColumns
-from app.db.session import Database
-from app.gateways.aws.cloud import Cloud
 from app.kinds import rows as kind_rows
 from app.kinds.all import KINDS
 from app.operations import repository as operations
 from app.operations.service import Needs
-from app.registries import live as registries_live
-from app.registries import repository as registry_rows
-from app.registries import service as registries
 from app.registries.charts import RegistryCharts
-from app.registries.models import Registry
-from app.registries.schemas import RegistrySpec
-from app.registries.service import RegistryService
 from app.releases.models import Release
 from app.releases.ports import ClusterView as ReleaseClusterView
 from app.releases.ports import RegistryChart, RegistryView
 from app.releases.with_cluster import ClusterReleases, Wanted
 from app.releases.with_cluster import parse as parse_releases
-
-
-class AccountDirectory:
-    """Accounts, as clusters ask for them."""
-
-    async def account_id(self, session: AsyncSession, project_id: str, reference: str) -> str:
-        """Return the id of an account, by id or name."""
-        return await accounts.account_id(session, project_id, reference)
-
-
-class RegistryDirectory:
-    """Registries, as clusters ask for them."""
-
-    def __init__(self, database: Database, service: RegistryService) -> None:
-        self._database = database
-        self.retry = service.retry
-        self.begin_create = service.create_with_cluster
-
-    def parse(self, raw: Sequence[dict[str, Any]], *, region: str, account: str) -> list[RegistrySpec]:
-        """Check the registries of a cluster spec."""
-        specs = registries.parse(raw, region=region, account=account)
-        for index, spec in enumerate(specs):
-            registries_live.check_form(spec, f"/registries/{index}")
-        return specs
-
-    async def check(self, cloud: Cloud, specs: Sequence[RegistrySpec]) -> None:
-        """Ask AWS what can be known before anything begins; of names that Slipway has, the transaction says so."""
-        async with self._database.read() as session:
-            known = [await registry_rows.named(session, cloud.account.id, cloud.region, spec.name) for spec in specs]
-        for spec, existing in zip(specs, known, strict=True):
-            if existing is None:
-                await registries_live.check_new(cloud, spec)
 
 
 class ReleaseClusters:
@@ -125,7 +84,6 @@ class TagDirectory:
 
     tables: Mapping[str, type[ResourceColumns]] = {
         "cluster": Cluster,
-        "registry": Registry,
         "release": Release,
         **{kind.type: kind.table for kind in KINDS.values()},
     }

@@ -8,8 +8,8 @@ from app.db.base import metadata
 from app.engine.models import Operation, OperationDependency, OperationEvent, OperationWatch
 from app.http.models import IdempotencyKey
 from app.kinds.nodegroup.models import Nodegroup
+from app.kinds.registry.models import Registry
 from app.kinds.rows import Resource
-from app.registries.models import Registry
 from app.releases.models import ChartCredential, Release, ReleaseRevision
 from app.webhooks.models import (
     CallbackSecret,

@@ -15,8 +15,6 @@ from app.core.outbound import Rules
 from app.core.settings import Settings
 from app.db.session import Database
 from app.directories import (
-    AccountDirectory,
-    RegistryDirectory,
     ReleaseClusters,
     ReleaseDirectory,
     ReleaseRegistries,
@@ -36,8 +34,6 @@ from app.operations.service import GROUP_KIND, Ledger
 from app.registries.charts import RegistryCharts
 from app.registries.dependencies import RegistryFeature
 from app.registries.images import ImageLists
-from app.registries.reconcile import DeleteRegistry, EnsureRegistry
-from app.registries.service import RegistryService
 from app.releases.activity import Places
 from app.releases.charts import Charts
 from app.releases.credentials import CredentialService
@@ -149,32 +145,25 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
     addons = ClusterAddons(changes)
     changes.followers["nodegroup"] = addons.install_after
     parts = Parts(changes)
-    account_directory = AccountDirectory()
-    registry_service = RegistryService(ledger, account_directory)
-    registry_directory = RegistryDirectory(database, registry_service)
     releases = _wire_releases(settings, database, ledger, clouds, vault)
-    cluster_service = ClusterService(ledger, account_directory, parts, addons, registry_directory, releases.directory)
+    cluster_service = ClusterService(ledger, parts, addons, releases.directory)
     ledger.register("cluster", cluster_service)
     cluster_changes = ClusterChanges(
         database,
         clouds,
         cluster_service,
         LiveChecks(),
-        account_directory,
         parts,
-        registry_directory,
         releases.directory,
     )
     for kind in KINDS:
         ledger.register(kind, changes)
-    ledger.register("registry", registry_service)
-    ensure_registry = EnsureRegistry(database, clouds)
     return Services(
         ledger=ledger,
         clouds=clouds,
         clusters=ClusterFeature(cluster_changes, ledger, clouds),
         changes=changes,
-        registries=RegistryFeature(registry_service, ledger, account_directory, clouds, ImageLists()),
+        registries=RegistryFeature(clouds, ImageLists()),
         releases=releases.feature,
         helm=releases.helm,
         vault=vault,
@@ -187,9 +176,6 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
             "cluster.update": UpdateCluster(database, clouds),
             "cluster.delete": DeleteCluster(database, clouds),
             **reconcilers(database, clouds),
-            "registry.create": ensure_registry,
-            "registry.update": ensure_registry,
-            "registry.delete": DeleteRegistry(database, clouds),
             **releases.reconcilers,
         },
     )

@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts import repository as accounts
 from app.clusters import repository
 from app.clusters.live import PLACEHOLDER_ID, PLACEHOLDER_ROLE, LiveChecks
 from app.clusters.models import Cluster
-from app.clusters.ports import Accounts, Parts, Registries, Releases
+from app.clusters.ports import Parts, Releases
 from app.clusters.requests import ClusterRequest, read_patch, read_request
 from app.clusters.schemas import ClusterSpec
 from app.clusters.service import ClusterService
@@ -28,7 +29,6 @@ class Wanted:
     """What a request asks for beside the cluster, as those gave it that know it."""
 
     parts: Sequence[Any]
-    registries: Sequence[Any]
     releases: Sequence[Any]
 
 
@@ -41,18 +41,14 @@ class ClusterChanges:
         clouds: Clouds,
         service: ClusterService,
         live: LiveChecks,
-        accounts: Accounts,
         parts: Parts,
-        registries: Registries,
         releases: Releases,
     ) -> None:
         self._database = database
         self._clouds = clouds
         self._service = service
         self._live = live
-        self._accounts = accounts
         self._parts = parts
-        self._registries = registries
         self._releases = releases
 
     async def create(self, caller: Caller, document: Any) -> Prepared:
@@ -113,7 +109,7 @@ class ClusterChanges:
     async def _prepared(self, caller: Caller, request: ClusterRequest) -> Prepared:
         wanted = self._wanted(request)
         async with self._database.read() as session:
-            account = await self._accounts.account_id(session, caller.project_id, request.spec.account)
+            account = await accounts.account_id(session, caller.project_id, request.spec.account)
             existing = await repository.named(session, account, request.spec.region, request.spec.name)
         spec: ClusterSpec = request.spec
         facts: dict[str, Any] = {}
@@ -127,7 +123,6 @@ class ClusterChanges:
                     caller,
                     spec,
                     wanted.parts,
-                    wanted.registries,
                     wanted.releases,
                     facts=facts,
                     warnings=request.warnings,
@@ -147,8 +142,7 @@ class ClusterChanges:
     def _wanted(self, request: ClusterRequest) -> Wanted:
         spec = request.spec
         return Wanted(
-            self._parts.parse(request.parts, spec.name),
-            self._registries.parse(request.registries, region=spec.region, account=spec.account),
+            self._parts.parse(request.parts, {"cluster": spec.name, "region": spec.region, "account": spec.account}),
             self._releases.parse(request.releases, spec.name),
         )
 
@@ -159,7 +153,6 @@ class ClusterChanges:
         cloud = await self._clouds.of(account, request.spec.region)
         spec, facts = await self._live.creation(cloud, request.spec, request.expectations)
         await self._parts.check(cloud, wanted.parts, ClusterView.planned(spec, facts, account_id=account))
-        await self._registries.check(cloud, wanted.registries)
         await self._releases.check(caller.project_id, wanted.releases, spec)
         return spec, facts
 

@@ -15,22 +15,17 @@ from app.operations.service import Needs
 from app.stacks.template import StackTemplate
 
 
-class Accounts(Protocol):
-    """Knows the project's AWS accounts."""
-
-    async def account_id(self, session: AsyncSession, project_id: str, reference: str) -> str:
-        """Return the id of an account, by id or name."""
-        ...
-
-
 class Parts(Protocol):
-    """Knows every kind of resource that is a stack below a cluster."""
+    """Knows every kind of resource that may stand in a cluster's own request."""
 
     fields: Sequence[str]
     """The fields of a cluster's request that hold them."""
 
-    def parse(self, raw: Mapping[str, Sequence[dict[str, Any]]], cluster: str) -> list[Any]:
-        """Check what a request holds, by field; raises InvalidError with pointers that begin with the field."""
+    def parse(self, raw: Mapping[str, Sequence[dict[str, Any]]], own: Mapping[str, str]) -> list[Any]:
+        """Check what a request holds, by field; raises InvalidError with pointers that begin with the field.
+
+        `own` is what names the cluster, and where it is: `cluster`, `region`, `account`.
+        """
         ...
 
     async def check(self, cloud: Cloud, parts: Sequence[Any], cluster: ClusterView) -> None:
@@ -44,7 +39,7 @@ class Parts(Protocol):
     async def begin_create(
         self, session: AsyncSession, caller: Caller, cluster: Cluster, parts: Sequence[Any], *, parent_id: str
     ) -> list[Operation]:
-        """Begin to create what belongs to a cluster that is being created."""
+        """Begin to create what stands in the request of a cluster that is being created."""
         ...
 
     async def begin_delete(
@@ -83,24 +78,6 @@ class Addons(Protocol):
 
     async def follow_upgrade(self, session: AsyncSession, caller: Caller, cluster: Cluster, upgrade: Operation) -> None:
         """After an upgrade, bring those without a version of their own to EKS's default."""
-        ...
-
-
-class Registries(Protocol):
-    """Knows registries, which may be asked for with a cluster and then stand on their own."""
-
-    def parse(self, raw: Sequence[dict[str, Any]], *, region: str, account: str) -> list[Any]:
-        """Check the registries of a cluster spec; raises InvalidError with pointers below `/registries`."""
-        ...
-
-    async def check(self, cloud: Cloud, specs: Sequence[Any]) -> None:
-        """Ask AWS what can be known before anything begins."""
-        ...
-
-    async def begin_create(
-        self, session: AsyncSession, caller: Caller, specs: Sequence[Any], *, parent_id: str
-    ) -> list[Operation]:
-        """Begin to create registries beside a cluster."""
         ...
 
 

@@ -29,8 +29,7 @@ class ClusterRequest:
 
     Attributes:
         spec: The cluster.
-        parts: Documents of what belongs to it, without `cluster`, by field: `nodegroups`, ….
-        registries: Documents of registries, without `region` and `account`.
+        parts: Documents of what is to be made with it, without what the cluster gives, by field: `nodegroups`, ….
         releases: Documents of its releases, likewise.
         warnings: What works in a way that the caller should know.
         expectations: What the document says of things that exist already.
@@ -40,7 +39,6 @@ class ClusterRequest:
 
     spec: ClusterSpec
     parts: dict[str, list[dict[str, Any]]]
-    registries: list[dict[str, Any]] = field(default_factory=list)
     releases: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     expectations: list[Expectation] = field(default_factory=list)
@@ -83,7 +81,7 @@ def read_request(document: Any, fields: tuple[str, ...]) -> ClusterRequest:
     body: Any = validate(_with_parts(fields), document)
     values = {name: getattr(body, name) for name in ClusterSpec.model_fields}
     parts = {name: getattr(body, name) for name in fields}
-    return ClusterRequest(ClusterSpec.model_construct(**values), parts, body.registries, body.releases)
+    return ClusterRequest(ClusterSpec.model_construct(**values), parts, body.releases)
 
 
 @functools.cache

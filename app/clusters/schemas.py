@@ -238,11 +238,6 @@ class ClusterCreate(ClusterSpec):
     nodegroups: list[dict[str, Any]] = Field(
         default=[], max_length=30, description="Node group specs without `cluster`; see `NodegroupSpec`."
     )
-    registries: list[dict[str, Any]] = Field(
-        default=[],
-        max_length=30,
-        description="Registry specs without `region` and `account`; see `RegistrySpec`. They outlive the cluster.",
-    )
     releases: list[dict[str, Any]] = Field(
         default=[], max_length=50, description="Helm releases without `cluster`; see `ReleaseSpec`."
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts import repository as accounts
 from app.clusters import repository
 from app.clusters.errors import (
     ClusterDeletingError,
@@ -13,7 +14,7 @@ from app.clusters.errors import (
     DeletionProtectedError,
 )
 from app.clusters.models import Cluster
-from app.clusters.ports import Accounts, Addons, Parts, Registries, Releases
+from app.clusters.ports import Addons, Parts, Releases
 from app.clusters.schemas import ClusterSpec
 from app.clusters.template import cluster_stack
 from app.clusters.update_groups import stages_of_create, steps_of_update
@@ -47,17 +48,13 @@ class ClusterService:
     def __init__(
         self,
         ledger: Ledger,
-        accounts: Accounts,
         parts: Parts,
         addons: Addons,
-        registries: Registries,
         releases: Releases,
     ) -> None:
         self._ledger = ledger
-        self._accounts = accounts
         self._parts = parts
         self._addons = addons
-        self._registries = registries
         self._releases = releases
 
     async def create(
@@ -66,7 +63,6 @@ class ClusterService:
         caller: Caller,
         spec: ClusterSpec,
         parts: Sequence[Any] = (),
-        registries: Sequence[Any] = (),
         releases: Sequence[Any] = (),
         *,
         facts: dict[str, Any],
@@ -80,8 +76,7 @@ class ClusterService:
             session: The transaction.
             caller: Who asks.
             spec: The cluster, its `version` filled in.
-            parts: What is to belong to it, as `Parts.parse` gave it.
-            registries: Registries as `Registries.parse` gave them.
+            parts: What is to be made with it, as `Parts.parse` gave it.
             releases: Releases as `Releases.parse` gave them.
             facts: What `live.py` found out: `zones`, `control_plane_zone`.
             warnings: What the caller should know.
@@ -94,7 +89,7 @@ class ClusterService:
         """
         cluster = await self._add(session, caller, spec, facts)
         parent: Operation | None = None
-        if parts or registries or releases or whole:
+        if parts or releases or whole:
             parent = await self._ledger.begin(
                 session,
                 caller,
@@ -114,14 +109,13 @@ class ClusterService:
         if parent is None:
             await self._addons.bring(session, caller, cluster, needs=needs, parent_id=None)
             return operation
-        await self._registries.begin_create(session, caller, registries, parent_id=parent.id)
         await self._parts.begin_create(session, caller, cluster, parts, parent_id=parent.id)
         await self._addons.bring(session, caller, cluster, needs=needs, parent_id=parent.id)
         await self._releases.begin_create(session, caller, cluster.id, releases, parent_id=parent.id)
         return parent
 
     async def _add(self, session: AsyncSession, caller: Caller, spec: ClusterSpec, facts: dict[str, Any]) -> Cluster:
-        account_id = await self._accounts.account_id(session, caller.project_id, spec.account)
+        account_id = await accounts.account_id(session, caller.project_id, spec.account)
         existing = await repository.named(session, account_id, spec.region, spec.name)
         if existing is not None:
             raise _exists(spec, existing.id if existing.project_id == caller.project_id else None)

@@ -74,6 +74,16 @@ class ClusterView:
         )
 
     @property
+    def cluster_name(self) -> str:
+        """Its name, as what belongs to it is named and tagged."""
+        return self.name
+
+    @property
+    def title(self) -> str:
+        """What it is for people, at the begin of a sentence."""
+        return f"Cluster {self.name!r}"
+
+    @property
     def is_there(self) -> bool:
         """Whether AWS has it."""
         return bool(self.outputs.get("arn"))

@@ -7,25 +7,22 @@ from app.db.session import Database
 from app.gateways.aws.cloud import Clouds
 from app.kinds.access_entry import ACCESS_ENTRIES
 from app.kinds.addon.kind import ADDONS
-from app.kinds.addon.reconcile import AddonReconciler
 from app.kinds.fargate_profile import FARGATE_PROFILES
 from app.kinds.kind import Kind
 from app.kinds.nodegroup.kind import NODEGROUPS
 from app.kinds.pod_identity import POD_IDENTITIES
 from app.kinds.reconcile import KindReconciler
+from app.kinds.registry.kind import REGISTRIES
 
 KINDS: Mapping[str, Kind[Any]] = {
-    kind.type: kind for kind in (NODEGROUPS, FARGATE_PROFILES, ACCESS_ENTRIES, POD_IDENTITIES, ADDONS)
+    kind.type: kind for kind in (REGISTRIES, NODEGROUPS, FARGATE_PROFILES, ACCESS_ENTRIES, POD_IDENTITIES, ADDONS)
 }
-
-_RECONCILERS: Mapping[str, type[KindReconciler]] = {ADDONS.type: AddonReconciler}
-"""Of kinds that do more than bring their stack to the spec."""
 
 
 def reconcilers(database: Database, clouds: Clouds) -> dict[str, KindReconciler]:
     """Return who carries out the operations of every kind, by the operation's kind."""
     return {
-        f"{kind.type}.{verb}": _RECONCILERS.get(kind.type, KindReconciler)(kind, database, clouds)
+        f"{kind.type}.{verb}": (kind.reconciler or KindReconciler)(kind, database, clouds)
         for kind in KINDS.values()
         for verb in ("create", "update", "delete")
     }

@@ -10,7 +10,6 @@ from typing import Any, Literal, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.clusters import repository as clusters
 from app.clusters.view import ClusterView
 from app.core.caller import Caller
 from app.core.errors import FieldError, InvalidError
@@ -22,7 +21,8 @@ from app.db.session import Database
 from app.engine.models import Operation
 from app.gateways.aws.cloud import Cloud, Clouds
 from app.kinds import errors, rows
-from app.kinds.kind import Kind, Patch
+from app.kinds.kind import Kind, Options, Patch
+from app.kinds.scope import Owner
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
 from app.operations.prepared import Begin, Prepared, StackChange
@@ -65,34 +65,45 @@ class Changes:
 
         Raises:
             InvalidError: AWS does not have what the spec names, or no template can say that.
-            SlipwayError: there is no such cluster, or AWS cannot be asked.
+            SlipwayError: there is no such cluster or account, the name is in use, or AWS cannot be asked.
         """
-        name = kind.name_of(spec)
         async with self.database.read() as session:
-            row = await clusters.get(session, caller.project_id, spec.cluster)
-            existing = await rows.named(session, kind, row.id, name)
-        cluster, stack = ClusterView.of(row), None
-        if existing is None and cluster.phase not in ("deleting", "failed"):  # else the transaction says so
-            stack = await self.check(kind, spec, cluster, await self.clouds.of(cluster.account_id, cluster.region))
+            owner = await kind.scope.named(session, caller.project_id, spec)
+            kind.scope.refuse_new(owner)
+            await self.refuse_taken(session, kind, owner, spec)
+        stack = await self.check_new(kind, spec, owner, await self.clouds.of(owner.account_id, owner.region))
 
         async def begin(session: AsyncSession, how: Begin) -> Operation:
-            locked = await clusters.get(session, caller.project_id, cluster.id, lock=True)
-            operation = await self.add(session, kind, caller, ClusterView.of(locked), spec, how)
-            await self._follow(session, kind, caller, ClusterView.of(locked), operation)
+            locked = await kind.scope.named(session, caller.project_id, spec, lock=True)
+            operation = await self.add(session, kind, caller, locked, spec, how)
+            await self._follow(session, kind, caller, locked, operation)
             return operation
 
-        return Prepared(
-            None,
-            spec.model_dump(mode="json"),
-            lambda: [(None, stack)],
-            begin,
-        )
+        return Prepared(None, spec.model_dump(mode="json"), lambda: [(None, stack)], begin)
+
+    async def check_new(self, kind: Kind[Any], spec: Any, owner: Owner, cloud: Cloud) -> StackTemplate:
+        """Check a resource that is not there yet as `check` does, and that AWS has none of its name.
+
+        Raises:
+            InvalidError: with pointers into the spec.
+            SlipwayError: AWS has one, which Slipway did not make; or AWS cannot be asked.
+        """
+        stack = await self.check(kind, spec, owner, cloud)
+        await kind.check_free(cloud, spec)
+        return stack
+
+    async def refuse_taken(self, session: AsyncSession, kind: Kind[Any], owner: Owner, spec: Any) -> None:
+        """Raise ResourceExistsError if the owner has one of that name."""
+        name = kind.name_of(spec)
+        existing = await rows.named(session, kind, owner, name)
+        if existing is not None:
+            raise errors.exists(kind, owner, name, existing.id)
 
     async def check(
         self,
         kind: Kind[Any],
         spec: Any,
-        cluster: ClusterView,
+        owner: Owner,
         cloud: Cloud,
         before: Any = None,
         resource_id: str = "",
@@ -103,43 +114,39 @@ class Changes:
             InvalidError: with pointers into the spec.
         """
         refuse_dynamic_references(spec.model_dump(mode="json"))
-        stack = kind.preview(spec, cluster, before, resource_id)
-        wrong = list(await kind.check(cloud, spec, cluster, before))
+        stack = kind.preview(spec, owner, before, resource_id)
+        wrong = list(await kind.check(cloud, spec, owner, before))
         if wrong:
             raise InvalidError(f"AWS does not have what the {kind.title} asks for.", wrong)
         return stack
 
     async def add(
-        self, session: AsyncSession, kind: Kind[Any], caller: Caller, cluster: ClusterView, spec: Any, how: Begin
+        self, session: AsyncSession, kind: Kind[Any], caller: Caller, owner: Owner, spec: Any, how: Begin
     ) -> Operation:
         """Write the row of a new resource and its create.
 
         Raises:
-            ResourceExistsError: the cluster has one of that name.
+            ResourceExistsError: the owner has one of that name.
             ClusterDeletingError: the cluster is being deleted.
             ClusterFailedError: the cluster cannot be used.
-            InvalidError: the cluster cannot have this.
+            InvalidError: the owner cannot have this.
         """
-        _refuse_unusable(cluster)
-        name = kind.name_of(spec)
-        existing = await rows.named(session, kind, cluster.id, name)
-        if existing is not None:
-            raise errors.exists(kind, cluster, name, existing.id)
-        spec = kind.complete(spec, cluster, None)
+        kind.scope.refuse_new(owner)
+        await self.refuse_taken(session, kind, owner, spec)
+        name, spec = kind.name_of(spec), kind.complete(spec, owner, None)
+        columns = {"account_id": owner.account_id, "region": owner.region, **kind.scope.values(owner)}
         row = rows.new(
             kind,
             id=new_id(kind.prefix),
-            project_id=cluster.project_id,
-            account_id=cluster.account_id,
-            region=cluster.region,
+            project_id=caller.project_id,
             name=name,
-            cluster_id=cluster.id,
             spec=spec.model_dump(mode="json"),
             tags=spec.tags,
             phase="creating",
+            **columns,
         )
-        await resources.insert(session, row, errors.exists(kind, cluster, name, None))
-        how = replace(how, needs=[*how.needs, *await self._needs(session, kind, cluster)])
+        await resources.insert(session, row, errors.exists(kind, owner, name, None))
+        how = replace(how, needs=[*how.needs, *await self._needs(session, kind, owner)])
         return await self.begin(session, kind, caller, row, "create", how)
 
     async def update(self, kind: Kind[Any], caller: Caller, row: Any, patch: dict[str, Any]) -> Prepared:
@@ -153,9 +160,9 @@ class Changes:
         patched = kind.patch(row.spec, patch) if kind.patch else Patch(merge_patch(row.spec, patch))
         spec: Any = validate(kind.spec, patched.document)
         async with self.database.read() as session:
-            cluster = await self._check_change(session, kind, row, spec)
+            seen = await self._check_change(session, kind, row, spec)
         before = _applied(kind, row)
-        stack = await self.check(kind, spec, cluster, await self.clouds.of(row.account_id, row.region), before, row.id)
+        stack = await self.check(kind, spec, seen, await self.clouds.of(row.account_id, row.region), before, row.id)
 
         async def begin(session: AsyncSession, how: Begin) -> Operation:
             locked = await rows.get(session, caller.project_id, kind, row.id, lock=True)
@@ -174,33 +181,53 @@ class Changes:
             return operation
 
         def stacks() -> list[StackChange]:
-            return [(kind.template(row.id, before, cluster, {}) if before else None, stack)]
+            return [(kind.template(row.id, before, seen, {}) if before else None, stack)]
 
         known = row.applied_spec if before else None
         return Prepared(known, spec.model_dump(mode="json"), stacks, begin)
 
-    async def delete(self, kind: Kind[Any], caller: Caller, row: Any) -> Prepared:
+    async def delete(self, kind: Kind[Any], caller: Caller, row: Any, options: Options | None = None) -> Prepared:
         """Prepare to delete a resource.
+
+        Args:
+            kind: Its kind.
+            caller: Who asks.
+            row: The resource.
+            options: Which of the kind's own options are asked for.
 
         Raises:
             OperationInProgressError: it is being changed; a create will be superseded.
+            SlipwayError: what AWS has of it is in the way of a delete.
         """
-        before = _applied(kind, row)
+        before, asked = _applied(kind, row), options or {}
         async with self.database.read() as session:
-            cluster = ClusterView.of(await clusters.by_id(session, row.cluster_id))
+            owner = await kind.scope.of_row(session, row)
+            live = await operations.live_of(session, row.id)
+            if live is None or not live.kind.endswith(".create"):
+                await self.ledger.check_free(session, row.id)
+        if kind.deletion.check:
+            await kind.deletion.check(await self.clouds.of(row.account_id, row.region), row, asked)
 
         async def begin(session: AsyncSession, how: Begin) -> Operation:
             locked = await rows.get(session, caller.project_id, kind, row.id, lock=True)
             how.check_match(locked.generation)
-            return await self.remove(session, kind, caller, locked, how)
+            return await self.remove(session, kind, caller, locked, how, asked)
 
         def stacks() -> list[StackChange]:
-            return [(kind.template(row.id, before, cluster, {}) if before else None, None)]
+            return [(kind.template(row.id, before, owner, {}) if before else None, None)]
 
         known = row.applied_spec if before else None
         return Prepared(known, None, stacks, begin)
 
-    async def remove(self, session: AsyncSession, kind: Kind[Any], caller: Caller, row: Any, how: Begin) -> Operation:
+    async def remove(
+        self,
+        session: AsyncSession,
+        kind: Kind[Any],
+        caller: Caller,
+        row: Any,
+        how: Begin,
+        options: Options | None = None,
+    ) -> Operation:
         """Begin to delete a resource, its row locked; a create that runs is superseded.
 
         With its cluster (`how.parent_id`), a delete that runs stays as it is, and any other change is waited for.
@@ -221,7 +248,7 @@ class Changes:
             usable = bool(live.input.get("usable"))
         else:
             await self.ledger.check_free(session, row.id)
-        said = {"usable": usable, "force": how.retry_of is not None}
+        said = {"usable": usable, "force": how.retry_of is not None, **_asked(kind, options or {})}
         row.phase = "deleting"
         return await self.begin(session, kind, caller, row, "delete", replace(how, needs=needs), said)
 
@@ -243,17 +270,16 @@ class Changes:
         try:
             row = await rows.get(session, caller.project_id, kind, operation.resource_id, lock=True)
         except errors.ResourceNotFoundError as error:
-            what = f"{kind.title[0].upper()}{kind.title[1:]}"
-            raise NotRetryableError(f"{what} {operation.resource_name!r} is gone.") from error
+            raise NotRetryableError(f"{kind.heading} {operation.resource_name!r} is gone.") from error
         if verb == "delete":
-            return await self.remove(session, kind, caller, row, Begin(parent_id=parent_id, retry_of=operation.id))
-        cluster = ClusterView.of(await clusters.by_id(session, row.cluster_id))
-        await self._refuse_deleting(session, kind, row, cluster)
+            how = Begin(parent_id=parent_id, retry_of=operation.id)
+            return await self.remove(session, kind, caller, row, how, operation.input)
+        owner = await self._owner_of(session, kind, row)
         row.phase = "creating" if verb == "create" else "updating"
-        plan = Plan.again(operation, needs=await self._needs(session, kind, cluster), parent_id=parent_id)
+        plan = Plan.again(operation, needs=await self._needs(session, kind, owner), parent_id=parent_id)
         plan = replace(plan, input={**plan.input, "generation": row.generation})  # the spec as it is by now
         new = await self.ledger.begin(session, caller, _target(kind, row), plan)
-        await self._follow(session, kind, caller, cluster, new)
+        await self._follow(session, kind, caller, owner, new)
         return new
 
     async def begin(
@@ -267,11 +293,12 @@ class Changes:
         said: Mapping[str, Any] | None = None,
     ) -> Operation:
         """Write the operation that brings a row to its spec, or takes it away; `said` is for its `input`."""
-        step = "delete_stack" if verb == "delete" else "update_stack" if row.observed_generation else "create_stack"
+        given = {"usable": False, "generation": row.generation, **(said or {})}
+        steps: Sequence[str] = ("update_stack",) if row.observed_generation else ("create_stack",)
         plan = Plan(
             f"{kind.type}.{verb}",
-            (step,),
-            {"usable": False, "generation": row.generation, **(said or {})},
+            kind.deletion.steps(given) if verb == "delete" else steps,
+            given,
             needs=how.needs,
             parent_id=how.parent_id,
             retry_of=how.retry_of,
@@ -280,30 +307,23 @@ class Changes:
         return await self.ledger.begin(session, caller, _target(kind, row), plan)
 
     async def _follow(
-        self, session: AsyncSession, kind: Kind[Any], caller: Caller, cluster: ClusterView, operation: Operation
+        self, session: AsyncSession, kind: Kind[Any], caller: Caller, owner: Any, operation: Operation
     ) -> None:
         follower = self.followers.get(kind.type)
         if follower is not None and operation.parent_id is None:
-            await follower(session, caller, cluster, [Needs(operation.id, "end")])
+            await follower(session, caller, owner, [Needs(operation.id, "end")])
 
-    async def _check_change(self, session: AsyncSession, kind: Kind[Any], row: Any, spec: Any) -> ClusterView:
-        cluster = ClusterView.of(await clusters.by_id(session, row.cluster_id))
-        await self._refuse_deleting(session, kind, row, cluster)
+    async def _check_change(self, session: AsyncSession, kind: Kind[Any], row: Any, spec: Any) -> Owner:
+        owner = await self._owner_of(session, kind, row)
         await self.ledger.check_free(session, row.id)
         _check_mutable(kind, row, spec)
-        await self._needs(session, kind, cluster)
-        return cluster
+        await self._needs(session, kind, owner)
+        return owner
 
-    async def _needs(self, session: AsyncSession, kind: Kind[Any], cluster: ClusterView) -> list[Needs]:
-        """Return what must come first: the cluster's create must succeed, any other change of it must end.
-
-        And the changes of the kinds that this one comes after must end.
-        """
-        live = await operations.live_of(session, cluster.id)
-        if live is None and not cluster.is_there:
-            raise errors.cluster_failed(cluster)
-        needs = [Needs(live.id, "end" if cluster.is_there else "success")] if live else []
-        return [*needs, *await self.coming(session, kind, cluster.id)]
+    async def _needs(self, session: AsyncSession, kind: Kind[Any], owner: Any) -> list[Needs]:
+        """Return what must come first: of the owner, and the ends of changes of the kinds that this one comes after."""
+        before = await self.coming(session, kind, owner.id) if kind.after else []
+        return [*await kind.scope.needs(session, owner), *before]
 
     async def coming(self, session: AsyncSession, kind: Kind[Any], cluster_id: str) -> list[Needs]:
         """Return the ends of what creates or changes now what a kind comes after."""
@@ -313,11 +333,14 @@ class Changes:
         live = await operations.live_of_many(session, before) if before else []
         return [Needs(operation.id, "end") for operation in live if not operation.kind.endswith(".delete")]
 
-    async def _refuse_deleting(self, session: AsyncSession, kind: Kind[Any], row: Any, cluster: ClusterView) -> None:
-        _refuse_cluster_deleting(cluster)
+    async def _owner_of(self, session: AsyncSession, kind: Kind[Any], row: Any) -> Owner:
+        """Return what a resource belongs to; raise if either of them is being deleted."""
+        owner: Owner = await kind.scope.of_row(session, row)
+        kind.scope.refuse_change(owner)
         if row.phase == "deleting":
             live = await operations.live_of(session, row.id)
             raise errors.deleting(kind, row.name, live.id if live else None)
+        return owner
 
 
 def _target(kind: Kind[Any], row: Any) -> Target:
@@ -329,25 +352,21 @@ def _applied(kind: Kind[Any], row: Any) -> Any | None:
     return kind.spec.model_validate(row.applied_spec) if row.observed_generation else None
 
 
-def _refuse_unusable(cluster: ClusterView) -> None:
-    _refuse_cluster_deleting(cluster)
-    if cluster.phase == "failed":
-        raise errors.cluster_failed(cluster)
-
-
-def _refuse_cluster_deleting(cluster: ClusterView) -> None:
-    if cluster.phase == "deleting":
-        raise errors.ClusterDeletingError(f"Cluster {cluster.name!r} is being deleted.", cluster_id=cluster.id)
+def _asked(kind: Kind[Any], options: Mapping[str, Any]) -> dict[str, bool]:
+    """Return what was asked for of a kind's options of a delete, each of them said."""
+    return {name: bool(options.get(name)) for name in kind.deletion.options}
 
 
 def _check_mutable(kind: Kind[Any], row: Any, after: Any) -> None:
     """Refuse what AWS can only replace; what never came to be may change all but its identity."""
     before: Any = kind.spec.model_validate(row.applied_spec)
     found = list(kind.violations(before, after)) if row.observed_generation else []
-    if before.cluster != after.cluster and not any(each.pointer == "/cluster" for each in found):
-        found.append(FieldError("/cluster", _IDENTIFIES.format(title=kind.title)))
-    if not row.observed_generation:
-        changed = [name for name in kind.identity if getattr(before, name) != getattr(after, name)]
-        found += [FieldError(f"/{name}", _IDENTIFIES.format(title=kind.title)) for name in changed]
+    told = {each.pointer for each in found}
+    identity = kind.scope.fields if row.observed_generation else {*kind.scope.fields, *kind.identity}
+    found += [
+        FieldError(f"/{name}", _IDENTIFIES.format(title=kind.title))
+        for name in kind.spec.model_fields
+        if name in identity and f"/{name}" not in told and getattr(before, name) != getattr(after, name)
+    ]
     if found:
         raise ImmutableFieldError(f"AWS could only replace the {kind.title} to change this.", found)

@@ -7,6 +7,7 @@ from app.core.errors import ConflictError, NotFoundError
 if TYPE_CHECKING:
     from app.clusters.view import ClusterView
     from app.kinds.kind import Kind
+    from app.kinds.scope import Owner
 
 
 class ResourceNotFoundError(NotFoundError):
@@ -14,7 +15,7 @@ class ResourceNotFoundError(NotFoundError):
 
 
 class ResourceExistsError(ConflictError):
-    """The cluster has one of that name."""
+    """What it would belong to has one of that name."""
 
     title = "The name is in use"
 
@@ -44,17 +45,17 @@ def not_found(kind: "Kind[Any]", reference: str) -> ResourceNotFoundError:
     return error
 
 
-def exists(kind: "Kind[Any]", cluster: "ClusterView", name: str, resource_id: str | None) -> ResourceExistsError:
+def exists(kind: "Kind[Any]", owner: "Owner", name: str, resource_id: str | None) -> ResourceExistsError:
     """Return the error of a name that is in use, by `resource_id` if that is known."""
     facts = {f"{kind.type}_id": resource_id} if resource_id else {}
-    error = ResourceExistsError(f"Cluster {cluster.name!r} has a {kind.title} named {name!r}.", **facts)
+    error = ResourceExistsError(f"{owner.title} has {kind.a_title} named {name!r}.", **facts)
     error.code = kind.codes.exists
     return error
 
 
 def deleting(kind: "Kind[Any]", name: str, operation_id: str | None) -> ResourceDeletingError:
     """Return the error of a resource that is being deleted by an operation."""
-    error = ResourceDeletingError(f"{kind.title[0].upper()}{kind.title[1:]} {name!r} is being deleted.")
+    error = ResourceDeletingError(f"{kind.heading} {name!r} is being deleted.")
     error.facts = {"operation_id": operation_id}
     error.code, error.title = kind.codes.deleting, f"The {kind.title} is being deleted"
     return error

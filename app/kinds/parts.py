@@ -37,35 +37,41 @@ class Parts:
         self._changes = changes
         self.fields: Sequence[str] = [kind.plural for kind in changes.kinds.values() if not kind.managed]
 
-    def parse(self, raw: Mapping[str, Sequence[dict[str, Any]]], cluster: str) -> list[Part]:
+    def parse(self, raw: Mapping[str, Sequence[dict[str, Any]]], own: Mapping[str, str]) -> list[Part]:
         """Check the specs of a cluster's request; see `parse`."""
-        return parse(self._changes.kinds.values(), raw, cluster)
+        return parse(self._changes.kinds.values(), raw, own)
 
     async def check(self, cloud: Cloud, parts: Sequence[Part], cluster: ClusterView) -> None:
         """Ask AWS what can be known before anything begins.
 
         Raises:
             InvalidError: likewise.
+            SlipwayError: a name is in use; or AWS cannot be asked.
         """
-        for part in parts:
+        placed = [(part, part.kind.scope.beside(cluster)) for part in parts]
+        async with self._changes.database.read() as session:
+            for part, owner in placed:
+                await self._changes.refuse_taken(session, part.kind, owner, part.spec)
+        for part, owner in placed:
             try:
-                await self._changes.check(part.kind, part.spec, cluster, cloud)
+                await self._changes.check_new(part.kind, part.spec, owner, cloud)
             except InvalidError as error:
                 raise error.below(part.pointer) from error
 
     def stacks(self, parts: Sequence[Part], cluster: ClusterView) -> list[StackTemplate]:
         """Return the stack of each."""
-        return [part.kind.preview(part.spec, cluster) for part in parts]
+        return [part.kind.preview(part.spec, part.kind.scope.beside(cluster)) for part in parts]
 
     async def begin_create(
         self, session: AsyncSession, caller: Caller, cluster: Cluster, parts: Sequence[Part], *, parent_id: str
     ) -> list[Operation]:
-        """Begin to create what belongs to a cluster that is being created."""
+        """Begin to create what stands in the request of a cluster that is being created."""
         view, how = ClusterView.of(cluster), Begin(parent_id=parent_id)
         begun = []
         for part in parts:
+            owner = part.kind.scope.beside(view)
             try:
-                begun.append(await self._changes.add(session, part.kind, caller, view, part.spec, how))
+                begun.append(await self._changes.add(session, part.kind, caller, owner, part.spec, how))
             except InvalidError as error:
                 raise error.below(part.pointer) from error
         return begun
@@ -89,13 +95,15 @@ class Parts:
         return begun
 
 
-def parse(kinds: Iterable[Kind[Any]], raw: Mapping[str, Sequence[dict[str, Any]]], cluster: str) -> list[Part]:
+def parse(
+    kinds: Iterable[Kind[Any]], raw: Mapping[str, Sequence[dict[str, Any]]], own: Mapping[str, str]
+) -> list[Part]:
     """Check the specs of a cluster's request.
 
     Args:
         kinds: Which there are.
-        raw: Documents without `cluster`, by the plural of their kind.
-        cluster: The cluster's name.
+        raw: Documents without what names their owner, by the plural of their kind.
+        own: What names the owner of each, by field: `cluster`, `region`, `account`.
 
     Raises:
         InvalidError: pointers begin with the plural.
@@ -103,7 +111,7 @@ def parse(kinds: Iterable[Kind[Any]], raw: Mapping[str, Sequence[dict[str, Any]]
     found: list[Part] = []
     errors: list[FieldError] = []
     for kind in kinds:
-        parts, wrong = _parse(kind, raw.get(kind.plural, ()), cluster)
+        parts, wrong = _parse(kind, raw.get(kind.plural, ()), own)
         found += parts
         errors += wrong
     if errors:
@@ -111,19 +119,21 @@ def parse(kinds: Iterable[Kind[Any]], raw: Mapping[str, Sequence[dict[str, Any]]
     return found
 
 
-def _parse(kind: Kind[Any], raw: Sequence[dict[str, Any]], cluster: str) -> tuple[list[Part], list[FieldError]]:
+def _parse(
+    kind: Kind[Any], raw: Sequence[dict[str, Any]], own: Mapping[str, str]
+) -> tuple[list[Part], list[FieldError]]:
     parts: list[Part] = []
     names: dict[str, str] = {}
     errors: list[FieldError] = []
+    filled_in = {name: own[name] for name in kind.scope.fields}
     for index, document in enumerate(raw):
         pointer = f"/{kind.plural}/{index}"
-        if "cluster" in document:
-            errors.append(
-                FieldError(f"{pointer}/cluster", f"must be left out: the {kind.title} belongs to this cluster")
-            )
+        refused = kind.scope.given(document, own, kind.title)
+        if refused:
+            errors += [FieldError(f"{pointer}{each.pointer}", each.detail) for each in refused]
             continue
         try:
-            spec = validate(kind.spec, {**document, "cluster": cluster}, pointer=pointer)
+            spec = validate(kind.spec, {**document, **filled_in}, pointer=pointer)
         except InvalidError as error:
             errors += error.errors
         else:

@@ -1,10 +1,10 @@
 """The routes of a kind: list, create, read, change and delete, the same for every kind."""
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clusters import repository as clusters
 from app.core.caller import Caller
@@ -18,12 +18,13 @@ from app.http.pagination import Page, PageQuery, TagQuery
 from app.http.route import StrictRoute
 from app.kinds import rows
 from app.kinds.changes import Changes
-from app.kinds.kind import Kind
-from app.kinds.schemas import a, out_model, resource_out
+from app.kinds.kind import Kind, Options
+from app.kinds.schemas import out_model, resource_out
+from app.kinds.scope import ACCOUNT, CLUSTER
 from app.operations.dependencies import DRY_RUN, DatabaseDep, DryRunQuery, begin_or_plan
 from app.operations.schemas import OperationOut
 
-ClusterQuery = Annotated[str | None, Query(description="Id or name of the cluster.")]
+NameQuery = Annotated[str | None, Query(description="Only those of this name, which may hold slashes.")]
 DeletedQuery = Annotated[bool, Query(description="Also those that were deleted.")]
 
 
@@ -36,23 +37,63 @@ def get_changes(request: Request) -> Changes:
 ChangesDep = Annotated[Changes, Depends(get_changes)]
 
 
+async def within_cluster(
+    caller: CallerDep,
+    database: DatabaseDep,
+    cluster: Annotated[str | None, Query(description="Id or name of the cluster.")] = None,
+) -> Mapping[str, str]:
+    """Return what the rows of the query's cluster have in common; of any cluster, nothing."""
+    if not cluster:
+        return {}
+    async with database.read() as session:
+        return {"cluster_id": (await clusters.get(session, caller.project_id, cluster)).id}
+
+
+async def within_region(
+    region: Annotated[str | None, Query(description="Only those in this region.")] = None,
+) -> Mapping[str, str]:
+    """Return what the rows of the query's region have in common; of any region, nothing."""
+    return {"region": region} if region else {}
+
+
+_WITHIN: Mapping[str, Callable[..., Awaitable[Mapping[str, str]]]] = {
+    CLUSTER.query: within_cluster,
+    ACCOUNT.query: within_region,
+}
+
+
 def routes(kind: Kind[Any]) -> APIRouter:
     """Return the routes of a kind; what a request's body and a path are is typed by the kind's own models."""
     router = APIRouter(route_class=StrictRoute, tags=[kind.plural])
     model: Any = out_model(kind)
     page_model: Any = Page[model]
-    name = Annotated[str, Path(alias=kind.type, description=f"Id or name of the {kind.title}.")]
+    path = Annotated[
+        str, Path(alias=kind.type, description=f"Id of the {kind.title}, or its name if that holds no slash.")
+    ]
     patch_body = Annotated[dict[str, Any], Body(examples=[dict(kind.patch_example)])]
+    owner = Annotated[Mapping[str, str], Depends(_WITHIN[kind.scope.query])]
 
     async def list_resources(
         caller: CallerDep,
         database: DatabaseDep,
         page: PageQuery,
         tags: TagQuery,
-        cluster: ClusterQuery = None,
+        within: Any,
+        name: NameQuery = None,
         include_deleted: DeletedQuery = False,
     ) -> Any:
-        found = await _page(database, kind, caller, cluster, page, tags, include_deleted=include_deleted)
+        values = {**within, "name": name} if name else within
+        async with database.read() as session:
+            found = await resources.list_page(
+                session,
+                kind.table,
+                caller.project_id,
+                *rows.where(kind, values),
+                limit=page.fetch,
+                before=page.after_text,
+                tags=tags,
+                include_deleted=include_deleted,
+            )
         kept, token = page.cut(found, lambda row: row.id)
         return page_model(items=[resource_out(model, row) for row in kept], next_page_token=token)
 
@@ -61,10 +102,8 @@ def routes(kind: Kind[Any]) -> APIRouter:
             change, changes.ledger, await changes.create(kind, change.caller, spec), dry_run=dry_run
         )
 
-    async def get(
-        reference: Any, caller: CallerDep, database: DatabaseDep, request: Request, cluster: ClusterQuery = None
-    ) -> Response:
-        row = await _find(database, kind, caller, reference, cluster)
+    async def get(reference: Any, caller: CallerDep, database: DatabaseDep, request: Request, within: Any) -> Response:
+        row = await _find(database, kind, caller, reference, within)
         return conditional(request, row.generation, resource_out(model, row))
 
     async def update(
@@ -73,10 +112,10 @@ def routes(kind: Kind[Any]) -> APIRouter:
         change: ChangeDep,
         database: DatabaseDep,
         changes: ChangesDep,
-        cluster: ClusterQuery = None,
+        within: Any,
         dry_run: DryRunQuery = False,
     ) -> Response:
-        row = await _find(database, kind, change.caller, reference, cluster)
+        row = await _find(database, kind, change.caller, reference, within)
         change.check_match(row.generation)
         return await begin_or_plan(
             change, changes.ledger, await changes.update(kind, change.caller, row, patch), dry_run=dry_run
@@ -87,20 +126,24 @@ def routes(kind: Kind[Any]) -> APIRouter:
         change: ChangeDep,
         database: DatabaseDep,
         changes: ChangesDep,
-        cluster: ClusterQuery = None,
+        within: Any,
+        options: Any,
         dry_run: DryRunQuery = False,
     ) -> Response:
-        row = await _find(database, kind, change.caller, reference, cluster)
+        row = await _find(database, kind, change.caller, reference, within)
         change.check_match(row.generation)
         return await begin_or_plan(
-            change, changes.ledger, await changes.delete(kind, change.caller, row), dry_run=dry_run
+            change, changes.ledger, await changes.delete(kind, change.caller, row, options), dry_run=dry_run
         )
 
     # The parameters whose types the kind gives; FastAPI reads them from here.
     create.__annotations__["spec"] = kind.spec
     update.__annotations__["patch"] = patch_body
+    delete.__annotations__["options"] = Annotated[Options, Depends(_options(kind))]
     for endpoint in (get, update, delete):
-        endpoint.__annotations__["reference"] = name
+        endpoint.__annotations__["reference"] = path
+    for owned in (list_resources, get, update, delete):
+        owned.__annotations__["within"] = owner
 
     one = f"{kind.path}/{{{kind.type}}}"
     _add(
@@ -116,12 +159,31 @@ def routes(kind: Kind[Any]) -> APIRouter:
     _add(router, "POST", kind.path, create, f"create_{kind.type}", _says(kind, "create"), (404, 409, 422))
     _add(router, "GET", one, get, f"get_{kind.type}", _says(kind, "get"), (404, 409), model)
     _add(router, "PATCH", one, update, f"update_{kind.type}", _says(kind, "update"), (404, 409, 412, 422))
-    _add(router, "DELETE", one, delete, f"delete_{kind.type}", _says(kind, "delete"), (404, 409, 412))
+    _add(router, "DELETE", one, delete, f"delete_{kind.type}", _says(kind, "delete"), (404, 409, 412, 422))
     return router
 
 
+def _options(kind: Kind[Any]) -> Callable[..., Awaitable[Options]]:
+    """Return the dependency that reads the options of a kind's delete from the query."""
+
+    async def asked(**options: bool) -> Options:
+        return options
+
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False,
+            annotation=Annotated[bool, Query(description=says)],
+        )
+        for name, says in kind.deletion.options.items()
+    ]
+    asked.__dict__["__signature__"] = inspect.Signature(parameters)
+    return asked
+
+
 _SAYS = {
-    "list": "List {title}s, newest first.",
+    "list": "List {titles}, newest first.",
     "create": "Create {a_title}; one of a cluster that is still being created waits for it.",
     "get": "Read {a_title}.",
     "update": "Change {a_title}: a JSON merge patch (RFC 7396) of its spec.",
@@ -131,7 +193,7 @@ _SAYS = {
 
 def _says(kind: Kind[Any], verb: str) -> str:
     said = kind.says.get(verb) or _SAYS[verb]
-    return said.format(title=kind.title, a_title=a(kind.title))
+    return said.format(titles=kind.titles, a_title=kind.a_title)
 
 
 def _add(
@@ -159,36 +221,6 @@ def _add(
     )
 
 
-async def _find(database: Database, kind: Kind[Any], caller: Caller, reference: str, cluster: str | None) -> Any:
+async def _find(database: Database, kind: Kind[Any], caller: Caller, reference: str, within: Mapping[str, str]) -> Any:
     async with database.read() as session:
-        owner = await _owner(session, caller, cluster)
-        return await rows.get(session, caller.project_id, kind, reference, cluster_id=owner)
-
-
-async def _owner(session: AsyncSession, caller: Caller, cluster: str | None) -> str | None:
-    return (await clusters.get(session, caller.project_id, cluster)).id if cluster else None
-
-
-async def _page(
-    database: Database,
-    kind: Kind[Any],
-    caller: Caller,
-    cluster: str | None,
-    page: Any,
-    tags: Any,
-    *,
-    include_deleted: bool,
-) -> Sequence[Any]:
-    async with database.read() as session:
-        owner = await _owner(session, caller, cluster)
-        where = rows.of_kind(kind) if owner is None else rows.of_owner(kind, owner)
-        return await resources.list_page(
-            session,
-            kind.table,
-            caller.project_id,
-            *where,
-            limit=page.fetch,
-            before=page.after_text,
-            tags=tags,
-            include_deleted=include_deleted,
-        )
+        return await rows.get(session, caller.project_id, kind, reference, within=within)

@@ -1,6 +1,6 @@
-"""The table of what belongs to a cluster, one for all kinds that have none of their own, and its selects."""
+"""The selects of every kind, and the table of what belongs to a cluster, for all kinds that have none of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Index, select
@@ -39,10 +39,9 @@ def of_kind(kind: "Kind[Any]") -> list[ColumnElement[bool]]:
     return [col(Resource.type) == kind.type] if kind.table is Resource else []
 
 
-def of_owner(kind: "Kind[Any]", cluster_id: str) -> list[ColumnElement[bool]]:
-    """Return the conditions that a row is of a kind and belongs to a cluster."""
-    table: Any = kind.table
-    return [*of_kind(kind), col(table.cluster_id) == cluster_id]
+def where(kind: "Kind[Any]", values: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    """Return the conditions that a row is of a kind, and that its columns hold these values."""
+    return [*of_kind(kind), *(col(getattr(kind.table, name)) == value for name, value in values.items())]
 
 
 def new(kind: "Kind[Any]", **columns: Any) -> Any:
@@ -58,22 +57,22 @@ async def get(
     kind: "Kind[Any]",
     reference: str,
     *,
-    cluster_id: str | None = None,
+    within: Mapping[str, str] | None = None,
     lock: bool = False,
 ) -> Any:
-    """Return the resource that an id or name stands for, of one cluster if that is given.
+    """Return the resource that an id or name stands for, among those whose columns hold what `within` says.
 
     Raises:
         NotFoundError: there is none, by the kind's own code: `fargate_profile_not_found`.
         AmbiguousNameError: several clusters have one of that name.
     """
-    where = of_kind(kind) if cluster_id is None else of_owner(kind, cluster_id)
-    found = await resources.find(session, kind.table, project_id, reference, *where, lock=lock)
+    found = await resources.find(session, kind.table, project_id, reference, *where(kind, within or {}), lock=lock)
     if not found:
         raise not_found(kind, reference)
     if len(found) > 1:
         ids = sorted(row.id for row in found)
-        raise AmbiguousNameError(f"{len(found)} {kind.title}s are named {reference!r}; add ?cluster=.", ids=ids)
+        told_apart = f"add ?{kind.scope.query}=, or use an id"
+        raise AmbiguousNameError(f"{len(found)} {kind.titles} are named {reference!r}; {told_apart}.", ids=ids)
     return found[0]
 
 
@@ -83,14 +82,17 @@ async def by_id(session: AsyncSession, kind: "Kind[Any]", resource_id: str) -> A
 
 
 async def of_cluster(session: AsyncSession, kind: "Kind[Any]", cluster_id: str) -> Sequence[Any]:
-    """Return what a cluster has of a kind, oldest first."""
+    """Return what a cluster has of a kind, oldest first; of what stands beside clusters, nothing."""
+    if "cluster_id" not in kind.scope.columns:
+        return ()
     table: Any = kind.table
-    query = select(table).where(*of_owner(kind, cluster_id), col(table.deleted_at).is_(None))
+    query = select(table).where(*where(kind, {"cluster_id": cluster_id}), col(table.deleted_at).is_(None))
     return (await session.execute(query.order_by(col(table.id)))).scalars().all()
 
 
-async def named(session: AsyncSession, kind: "Kind[Any]", cluster_id: str, name: str) -> Any | None:
-    """Return a cluster's live resource of that name."""
+async def named(session: AsyncSession, kind: "Kind[Any]", owner: Any, name: str) -> Any | None:
+    """Return an owner's live resource of that name."""
     table: Any = kind.table
-    query = select(table).where(*of_owner(kind, cluster_id), col(table.name) == name, col(table.deleted_at).is_(None))
+    conditions = where(kind, {**kind.scope.values(owner), "name": name})
+    query = select(table).where(*conditions, col(table.deleted_at).is_(None))
     return (await session.execute(query)).scalar_one_or_none()

@@ -12,11 +12,11 @@ from app.db.session import Database
 from app.gateways.aws.cloud import Cloud, Clouds
 from app.gateways.helm.chart import Credential, OciChart
 from app.gateways.helm.errors import ChartInvalid, ChartNotFound, ChartVersionNotFound
+from app.kinds import errors, rows
+from app.kinds.registry.kind import REGISTRIES
+from app.kinds.registry.models import Registry
 from app.operations import repository as operations
 from app.operations.service import Needs
-from app.registries import repository
-from app.registries.errors import RegistryDeletingError
-from app.registries.models import Registry
 
 HELM_CONFIG = "application/vnd.cncf.helm.config.v1+json"
 """What the config of a chart's manifest is (helm.sh/docs/topics/registries)."""
@@ -35,16 +35,14 @@ class RegistryCharts:
         """Return the registry that an id or name stands for.
 
         Raises:
-            RegistryNotFoundError: there is none.
-            RegistryDeletingError: it is being deleted.
+            ResourceNotFoundError: there is none.
+            ResourceDeletingError: it is being deleted.
             AmbiguousNameError: registries of several accounts or regions have the name.
         """
-        registry = await repository.get(session, project_id, reference)
+        registry: Registry = await rows.get(session, project_id, REGISTRIES, reference)
         if registry.phase == "deleting":
             live = await operations.live_of(session, registry.id)
-            raise RegistryDeletingError(
-                f"Registry {registry.name!r} is being deleted.", operation_id=live.id if live else None
-            )
+            raise errors.deleting(REGISTRIES, registry.name, live.id if live else None)
         return registry
 
     async def needs(self, session: AsyncSession, registry_id: str) -> list[Needs]:
@@ -70,7 +68,7 @@ class RegistryCharts:
             AwsError: AWS could not be asked.
         """
         async with self._database.read() as session:
-            registry = await repository.by_id(session, registry_id)
+            registry: Registry = await rows.by_id(session, REGISTRIES, registry_id)
         uri = registry.outputs.get("repository_uri")
         if registry.deleted_at is not None or uri is None:
             state = "gone" if registry.deleted_at is not None else registry.phase

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.fields import Spec
-from app.registries.lifecycle import LifecycleSpec
+from app.kinds.registry.lifecycle import LifecycleSpec
 
 _DIGEST = "sha256:8f1c5b9e0c6a4d1a5d3b2a9e7f6c8d0b1a2c3d4e5f60718293a4b5c6d7e8f901"
 _IMAGE: dict[str, Any] = {

@@ -13,9 +13,9 @@ from app.db.session import Database
 from app.gateways.aws.cloud import Cloud, Clouds
 from app.gateways.aws.ecr_resources import Authorization, Deletion, Image, Preview, Scan
 from app.http.pagination import PageRequest
-from app.operations.schemas import Condition
-from app.operations.service import Ledger
-from app.registries import repository
+from app.kinds import rows
+from app.kinds.registry.kind import REGISTRIES
+from app.kinds.registry.models import Registry
 from app.registries.contents import (
     CredentialsOut,
     ExpiryOut,
@@ -28,19 +28,12 @@ from app.registries.contents import (
     ScanOut,
 )
 from app.registries.images import ImageFilter, ImageLists, check_ready
-from app.registries.models import Registry
-from app.registries.ports import Accounts
-from app.registries.schemas import RegistryOut, RegistryOutputs, RegistrySpec, RegistryStatus
-from app.registries.service import RegistryService
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryFeature:
     """All that the routes use."""
 
-    service: RegistryService
-    ledger: Ledger
-    accounts: Accounts
     clouds: Clouds
     lists: ImageLists
 
@@ -48,11 +41,11 @@ class RegistryFeature:
         """Return a registry that is there, and the AWS that it is in.
 
         Raises:
-            RegistryNotFoundError: the caller has none of that id or name.
+            ResourceNotFoundError: the caller has none of that id or name.
             RegistryNotReadyError: it is not there yet.
         """
         async with database.read() as session:
-            registry = await repository.get(session, caller.project_id, reference)
+            registry: Registry = await rows.get(session, caller.project_id, REGISTRIES, reference)
         check_ready(registry)
         return registry, await self.clouds.of(registry.account_id, registry.region)
 
@@ -79,25 +72,6 @@ async def image_filter(
 
 
 FilterDep = Annotated[ImageFilter, Depends(image_filter)]
-
-
-def registry_out(registry: Registry) -> RegistryOut:
-    """Return what callers see of a registry."""
-    return RegistryOut(
-        id=registry.id,
-        name=registry.name,
-        spec=RegistrySpec.model_validate(registry.spec),
-        status=RegistryStatus(
-            phase=registry.phase,
-            conditions=[Condition.model_validate(condition) for condition in registry.conditions],
-            outputs=RegistryOutputs.model_validate(registry.outputs),
-            observed_generation=registry.observed_generation,
-        ),
-        generation=registry.generation,
-        created_at=registry.created_at,
-        updated_at=registry.updated_at,
-        deleted_at=registry.deleted_at,
-    )
 
 
 def image_out(image: Image) -> ImageOut:

@@ -1,12 +1,6 @@
-"""Errors of registries."""
+"""Errors of what registries hold, and of their settings."""
 
 from app.core.errors import ConflictError, InvalidError, NotFoundError
-
-
-class RegistryNotFoundError(NotFoundError):
-    """No such registry in the caller's project."""
-
-    code = "registry_not_found"
 
 
 class ImageNotFoundError(NotFoundError):
@@ -33,39 +27,11 @@ class PreviewNotFoundError(NotFoundError):
     code = "lifecycle_preview_not_found"
 
 
-class RegistryExistsError(ConflictError):
-    """The account has a registry of that name in that region."""
-
-    code = "registry_exists"
-    title = "The name is in use"
-
-
-class RepositoryExistsError(ConflictError):
-    """ECR has a repository of that name, which Slipway did not make."""
-
-    code = "repository_exists"
-    title = "The name is in use in ECR"
-
-
-class RegistryNotEmptyError(ConflictError):
-    """The registry holds images (`images` counts them), and the request did not say that they may go."""
-
-    code = "registry_not_empty"
-    title = "The registry holds images"
-
-
 class RegistryNotReadyError(ConflictError):
     """The registry is not there (yet), or is gone from ECR."""
 
     code = "registry_not_ready"
     title = "The registry is not ready"
-
-
-class RegistryDeletingError(ConflictError):
-    """The registry is being deleted; `operation_id` names the delete."""
-
-    code = "registry_deleting"
-    title = "The registry is being deleted"
 
 
 class ImageNotScannableError(ConflictError):

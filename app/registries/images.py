@@ -20,6 +20,7 @@ from app.gateways.aws.cloud import Cloud
 from app.gateways.aws.ecr import LARGEST_BATCH, Reference
 from app.gateways.aws.ecr_resources import Image
 from app.gateways.aws.errors import AlreadyExists, Conflict, InvalidRequest, LimitExceeded, NotFound
+from app.kinds.registry.models import Registry
 from app.operations.errors import ChangedMeanwhileError
 from app.registries.contents import UsageOut
 from app.registries.errors import (
@@ -34,7 +35,6 @@ from app.registries.errors import (
     ScanLimitError,
     ScanNotFoundError,
 )
-from app.registries.models import Registry
 
 KEPT_SECONDS = 60.0
 MOST_KEPT = 100_000

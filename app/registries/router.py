@@ -1,22 +1,16 @@
-"""Routes of registries: the resource, the way in, and what is in it."""
+"""Routes of what registries hold: the way in, images, scans, what a lifecycle policy would do."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Path, Query, Request, Response
-from sqlmodel import col
+from fastapi import APIRouter, Path, Query, Response
 
-from app.core.merge_patch import merge_patch
-from app.core.validation import validate
-from app.db import resources
 from app.http.caller import CallerDep
-from app.http.change import ChangeDep, DirectChangeDep
-from app.http.etag import conditional
+from app.http.change import DirectChangeDep
 from app.http.openapi import problems
-from app.http.pagination import Page, PageQuery, TagQuery
+from app.http.pagination import Page, PageQuery
 from app.http.route import StrictRoute
+from app.kinds.registry.lifecycle import check_policy, policy_text
 from app.operations.dependencies import DatabaseDep
-from app.operations.schemas import OperationOut
-from app.registries import live, repository
 from app.registries.contents import (
     CredentialsOut,
     ImageDeletions,
@@ -33,122 +27,16 @@ from app.registries.dependencies import (
     deletions_out,
     image_out,
     preview_out,
-    registry_out,
     scan_out,
 )
 from app.registries.errors import ImageNotFoundError
 from app.registries.images import reference_of, references_of, refusals, usage
-from app.registries.models import Registry
-from app.registries.schemas import RegistryOut, RegistrySpec
 
 router = APIRouter(route_class=StrictRoute, tags=["registries"])
 
 RegistryPath = Annotated[str, Path(description="Id of the registry, or its name if that holds no slash.")]
 ImagePath = Annotated[str, Path(description="Digest (`sha256:…`) or tag of the image.")]
 Severity = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED", "UNTRIAGED"]
-
-
-@router.get("/registries", responses=problems(422))
-async def list_registries(
-    caller: CallerDep,
-    database: DatabaseDep,
-    page: PageQuery,
-    tags: TagQuery,
-    name: Annotated[str | None, Query(description="Only the one of this name, which may hold slashes.")] = None,
-    region: Annotated[str | None, Query(description="Only those in this region.")] = None,
-    include_deleted: Annotated[bool, Query(description="Also those that were deleted.")] = False,
-) -> Page[RegistryOut]:
-    """List registries, newest first."""
-    where = [column == value for column, value in ((col(Registry.name), name), (col(Registry.region), region)) if value]
-    async with database.read() as session:
-        rows = await resources.list_page(
-            session,
-            Registry,
-            caller.project_id,
-            *where,
-            limit=page.fetch,
-            before=page.after_text,
-            tags=tags,
-            include_deleted=include_deleted,
-        )
-    kept, token = page.cut(rows, lambda row: row.id)
-    return Page(items=[registry_out(row) for row in kept], next_page_token=token)
-
-
-@router.post("/registries", status_code=202, response_model=OperationOut, responses=problems(409, 422))
-async def create_registry(
-    spec: RegistrySpec, change: ChangeDep, database: DatabaseDep, feature: FeatureDep
-) -> Response:
-    """Create a registry: an ECR repository, in a stack of its own."""
-    live.check_form(spec)
-    async with database.read() as session:
-        account_id = await feature.accounts.account_id(session, change.caller.project_id, spec.account)
-        existing = await repository.named(session, account_id, spec.region, spec.name)
-    if existing is None:  # else the transaction says so
-        await live.check_new(await feature.clouds.of(account_id, spec.region), spec)
-    async with change.transaction() as session:
-        operation = await feature.service.create(session, change.caller, spec, callback_url=change.callback_url)
-        return await change.accepted(session, await feature.ledger.out(session, operation))
-
-
-@router.get("/registries/{registry}", response_model=RegistryOut, responses=problems(404, 409))
-async def get_registry(registry: RegistryPath, caller: CallerDep, database: DatabaseDep, request: Request) -> Response:
-    """Read a registry."""
-    async with database.read() as session:
-        row = await repository.get(session, caller.project_id, registry)
-    return conditional(request, row.generation, registry_out(row))
-
-
-@router.patch(
-    "/registries/{registry}", status_code=202, response_model=OperationOut, responses=problems(404, 409, 412, 422)
-)
-async def update_registry(
-    registry: RegistryPath,
-    patch: Annotated[dict[str, Any], Body(examples=[{"tag_mutability": "IMMUTABLE"}])],
-    change: ChangeDep,
-    database: DatabaseDep,
-    feature: FeatureDep,
-) -> Response:
-    """Change a registry: a JSON merge patch (RFC 7396) of its spec."""
-    async with database.read() as session:
-        row = await repository.get(session, change.caller.project_id, registry)
-        change.check_match(row.generation)
-        spec = validate(RegistrySpec, merge_patch(row.spec, patch))
-        await feature.service.check_change(session, row, spec)
-    live.check_form(spec)
-    async with change.transaction() as session:
-        locked = await repository.get(session, change.caller.project_id, row.id, lock=True)
-        change.check_match(locked.generation)
-        operation = await feature.service.update(
-            session, change.caller, locked, spec, seen=row, callback_url=change.callback_url
-        )
-        return await change.accepted(session, await feature.ledger.out(session, operation))
-
-
-@router.delete(
-    "/registries/{registry}", status_code=202, response_model=OperationOut, responses=problems(404, 409, 412, 422)
-)
-async def delete_registry(
-    registry: RegistryPath,
-    change: ChangeDep,
-    database: DatabaseDep,
-    feature: FeatureDep,
-    force: Annotated[bool, Query(description="Its images are deleted too; else one that holds some is a 409.")] = False,
-) -> Response:
-    """Delete a registry."""
-    async with database.read() as session:
-        row = await repository.get(session, change.caller.project_id, registry)
-        change.check_match(row.generation)
-        await feature.service.check_delete(session, row)
-    if not force:
-        await live.check_empty(await feature.clouds.of(row.account_id, row.region), row)
-    async with change.transaction() as session:
-        locked = await repository.get(session, change.caller.project_id, row.id, lock=True)
-        change.check_match(locked.generation)
-        operation = await feature.service.delete(
-            session, change.caller, locked, force=force, callback_url=change.callback_url
-        )
-        return await change.accepted(session, await feature.ledger.out(session, operation))
 
 
 @router.post("/registries/{registry}/credentials", responses=problems(404, 409))
@@ -273,7 +161,10 @@ async def start_lifecycle_preview(
 ) -> Response:
     """Start to find out what a lifecycle policy would expire: the registry's own, or one that is only tried."""
     row, cloud = await feature.ready(database, change.caller, registry)
-    policy = live.policy_text(body.lifecycle, "/lifecycle") if body and body.lifecycle else None
+    policy = None
+    if body and body.lifecycle:
+        check_policy(body.lifecycle, "/lifecycle")
+        policy = policy_text(body.lifecycle)
     with refusals():
         await cloud.ecr.start_preview(row.name, policy)
     started = PreviewOut(status="IN_PROGRESS", expiring=0, policy=None)

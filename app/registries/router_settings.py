@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
+from app.accounts import repository as accounts
 from app.core.fields import Region
 from app.gateways.aws.cloud import Cloud
 from app.http.caller import CallerDep
@@ -11,8 +12,8 @@ from app.http.change import DirectChangeDep
 from app.http.openapi import problems
 from app.http.pagination import Page, PageQuery
 from app.http.route import StrictRoute
+from app.kinds.registry.checks import check_region
 from app.operations.dependencies import DatabaseDep
-from app.registries import live
 from app.registries.dependencies import FeatureDep
 from app.registries.errors import CacheRuleNotFoundError
 from app.registries.images import refusals
@@ -49,9 +50,9 @@ async def _cloud(
         InvalidError: there is no such account or region.
     """
     async with database.read() as session:
-        account_id = await feature.accounts.account_id(session, caller.project_id, account)
+        account_id = await accounts.account_id(session, caller.project_id, account)
     cloud = await feature.clouds.of(account_id, region)
-    await live.check_region(cloud, "/query/region")
+    await check_region(cloud, "/query/region")
     return cloud
 
 

@@ -1,6 +1,6 @@
 """What of a spec cannot be changed, since AWS could only replace the resource; specs as CONTRACT names their fields.
 
-Sources: "Update requires" in the CloudFormation references of AWS::EKS::Cluster and AWS::ECR::Repository
+Sources: "Update requires" in the CloudFormation reference of AWS::EKS::Cluster
 (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-eks-cluster.html, …, the same as
 `createOnlyProperties` of their schemas), UpdateClusterConfig
 (https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateClusterConfig.html), and for the authentication mode
@@ -43,14 +43,6 @@ CLUSTER: tuple[Immutable, ...] = (
 )
 """Fields of the cluster spec. Not among them: `access`, which has an order of its own."""
 
-REGISTRY: tuple[Immutable, ...] = (
-    Immutable("/name", "AWS can only replace a repository to rename it"),
-    Immutable("/region", "a registry cannot move to another region; replication copies it there"),
-    Immutable("/account", "a registry cannot move to another account; replication copies it there"),
-    Immutable("/encryption", "AWS can only replace a repository to encrypt it otherwise"),
-)
-"""Fields of the registry spec."""
-
 _MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")
 
 
@@ -59,11 +51,6 @@ def cluster_violations(before: Mapping[str, Any], after: Mapping[str, Any]) -> t
     return tuple(_changed(CLUSTER, before, after)) + _access_violations(
         before.get("access") or {}, after.get("access") or {}
     )
-
-
-def registry_violations(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Immutable, ...]:
-    """Return every forbidden change between two registry specs."""
-    return tuple(_changed(REGISTRY, before, after))
 
 
 def _access_violations(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Immutable, ...]:

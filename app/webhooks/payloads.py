@@ -17,7 +17,6 @@ STEP = "operation.step"
 PATHS = {
     "cluster": "/clusters",
     **{kind.type: kind.path for kind in KINDS.values() if not kind.managed},
-    "registry": "/registries",
     "release": "/releases",
 }
 """The types of resources whose phases are told, each with the path of its list."""

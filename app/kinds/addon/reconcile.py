@@ -1,21 +1,18 @@
 """How operations on addons are carried out: as on every kind, once there is a node for their pods."""
 
 from dataclasses import asdict
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clusters.models import WAITING
-from app.clusters.view import ClusterView
 from app.core.failure import Failure
-from app.engine.contract import Context, Ending, Fail
+from app.engine.contract import Ending, Fail
 from app.engine.models import Operation
-from app.gateways.aws.cloud import Cloud
 from app.kinds import rows
 from app.kinds.addon.kind import TAINTS
 from app.kinds.kind import Facts
 from app.kinds.nodegroup import nodes
-from app.kinds.reconcile import KindReconciler
+from app.kinds.reconcile import KindReconciler, Work
 from app.stacks.addon import needs_toleration
 from app.stacks.taints import unavoidable
 
@@ -30,15 +27,17 @@ class AddonReconciler(KindReconciler):
             row = await rows.by_id(session, self._kind, operation.resource_id)
             row.deleted_at, row.phase = None, WAITING
 
-    async def _look(self, context: Context, row: Any, cluster: ClusterView, cloud: Cloud) -> Facts | Fail:
+    async def look(self, work: Work) -> Facts | Fail:
+        """As of every kind, once there is a node; and which taints no node is free of."""
+        context, row, cluster = work.context, work.row, work.owner
         async with self._database.read() as session:
-            taints = unavoidable(await nodes.taints(session, cluster.id))
-            serves = await nodes.any_active(session, cluster.id)
+            taints = unavoidable(await nodes.taints(session, row.cluster_id))
+            serves = await nodes.any_active(session, row.cluster_id)
         if not serves and "stack" not in context.data:
-            return _no_nodes(row.name, cluster.name)
+            return _no_nodes(row.name, str(cluster.cluster_name))
         if taints:
             context.warn(_taint_warning(row.name))
-        seen = await super()._look(context, row, cluster, cloud)
+        seen = await super().look(work)
         return seen if isinstance(seen, Fail) else {**seen, TAINTS: [asdict(taint) for taint in taints]}
 
 

@@ -66,7 +66,7 @@ def nodegroup_stack(
     template = new_template("Slipway: an EKS managed node group")
     makes_key_pair = spec.ssh is not None and not spec.ssh.key_name
     explicit_tags = spec.tags if makes_key_pair else {}
-    name = owned_stack_name("nodegroup", nodegroup_id, cluster.name, spec.name)
+    name = owned_stack_name("nodegroup", nodegroup_id, cluster, spec.name)
     role = _node_role(template, cluster.ip_family, explicit_tags)
     outputs: dict[str, Value] = {"NodegroupName": spec.name, "RoleArn": GetAtt(role, "Arn")}
     groups: list[Value] = [cluster.outputs["security_group_id"]]

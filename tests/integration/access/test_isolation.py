@@ -14,6 +14,7 @@ from app.access.service import hash_of
 from app.accounts.models import Project
 from app.clusters.models import Cluster
 from app.clusters.schemas import ClusterSpec
+from app.clusters.view import ClusterView
 from app.core.crypto import Vault
 from app.core.ids import new_id
 from app.db.base import DEFAULT_ACCOUNT, DEFAULT_PROJECT, ResourceColumns
@@ -21,7 +22,6 @@ from app.db.sealed import place
 from app.kinds import rows
 from app.kinds.all import KINDS
 from app.kinds.kind import Kind
-from app.registries.models import Registry
 from app.releases.models import Release
 
 THEIRS = {"Authorization": f"Bearer {'t' * 40}"}
@@ -56,7 +56,6 @@ async def one_of_each(slipway: Slipway) -> dict[str, str]:
     cluster = Cluster(id=new_id("clu"), spec=spec, **common)
     release_id = new_id("rel")
     made: list[ResourceColumns] = [
-        Registry(id=new_id("reg"), spec={"name": "ours", "region": REGION}, **common),
         Release(
             id=release_id,
             spec={"name": "ours"},
@@ -86,7 +85,8 @@ async def one_of_each(slipway: Slipway) -> dict[str, str]:
 
 def one_of(kind: Kind[Any], cluster: Cluster, common: dict[str, Any]) -> Any:
     spec: Any = kind.spec.model_validate(kind.example)
-    return rows.new(kind, id=new_id(kind.prefix), spec=spec.model_dump(mode="json"), cluster_id=cluster.id, **common)
+    columns = {**common, **kind.scope.values(kind.scope.beside(ClusterView.of(cluster)))}
+    return rows.new(kind, id=new_id(kind.prefix), spec=spec.model_dump(mode="json"), **columns)
 
 
 async def everything(slipway: Slipway) -> dict[str, list[Any]]:

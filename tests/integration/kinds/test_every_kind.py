@@ -29,8 +29,16 @@ VIEW = ClusterView(
 
 OWN = {type_: kind for type_, kind in KINDS.items() if not kind.managed}
 """Those with routes of their own; what its cluster manages is looked at with the cluster."""
+OF_CLUSTERS = {type_: kind for type_, kind in OWN.items() if "cluster" in kind.scope.fields}
 
 every_kind = pytest.mark.parametrize("thing", OWN.values(), ids=OWN, indirect=True)
+every_kind_of_clusters = pytest.mark.parametrize("thing", OF_CLUSTERS.values(), ids=OF_CLUSTERS, indirect=True)
+
+NOBODYS: dict[str, tuple[Json, tuple[int, str]]] = {
+    "cluster": ({"cluster": "no-such-cluster"}, (404, "cluster_not_found")),
+    "region": ({"account": "no-such-account"}, (422, "account_not_found")),
+}
+"""By what tells a kind's owners apart: an owner that is not there, and what a caller is told."""
 
 
 class Thing:
@@ -39,18 +47,24 @@ class Thing:
     def __init__(self, kind: Kind[Any], slipway: Slipway) -> None:
         self.kind = kind
         self.slipway = slipway
-        stack = kind.template(f"{kind.prefix}_{'0' * 26}", self.spec(kind.example), VIEW, {})
+        stack = kind.template(f"{kind.prefix}_{'0' * 26}", self.spec(kind.example), kind.scope.beside(VIEW), {})
         types = [resource["Type"] for resource in json.loads(stack.body)["Resources"].values()]
-        self.aws_type = next(type_ for type_ in types[::-1] if type_.startswith("AWS::EKS::"))
+        self.aws_type = next(type_ for type_ in types[::-1] if type_.startswith(("AWS::EKS::", "AWS::ECR::")))
+        given = {"cluster": slipway.name, "region": REGION, "account": "default"}
+        self.own = {name: given[name] for name in kind.scope.fields}
+        """What names its owner."""
+        self.nobodys, self.not_there = NOBODYS[kind.scope.query]
 
     def spec(self, document: Any) -> Any:
         return self.kind.spec.model_validate(document)
 
     def body(self, number: int = 1) -> Json:
-        """Return the kind's own example, of this test's cluster; each number gives another name."""
-        body = {**self.kind.example, "cluster": self.slipway.name}
+        """Return the kind's own example, of this test's own; each number gives another name."""
+        body, last = {**self.kind.example, **self.own}, self.kind.identity[-1]
+        if self.kind.type not in OF_CLUSTERS:
+            body[last] = f"{self.slipway.name}/{body[last]}"  # the account is that of other tests, too
         if number > 1:
-            body[self.kind.identity[-1]] += str(number)
+            body[last] += str(number)
         return body
 
     def name(self, number: int = 1) -> str:
@@ -58,24 +72,32 @@ class Thing:
 
     def within(self, number: int = 1) -> Json:
         """Return the same as it stands in a cluster's own request."""
-        return {name: value for name, value in self.body(number).items() if name != "cluster"}
+        return {name: value for name, value in self.body(number).items() if name not in self.own}
 
     def cluster(self) -> Json:
         """Return a cluster to send."""
         name, network = self.slipway.name, {"zones": 2, "nat": "none"}
         return {"name": name, "region": REGION, "addons": [], "network": network}
 
+    async def owner(self) -> None:
+        """Make what it belongs to, if that is not there."""
+        if self.kind.type in OF_CLUSTERS:
+            await self.slipway.cluster(self.slipway.name)
+
     async def create(self, number: int = 1) -> Json:
         return await self.slipway.change("POST", self.kind.path, self.body(number))
 
     async def path(self, number: int = 1) -> str:
         """Return the path of a resource by its id: a name may hold slashes."""
-        found = (await self.slipway.get(self.kind.path, cluster=self.slipway.name))["items"]
-        return next(f"{self.kind.path}/{item['id']}" for item in found if item["name"] == self.name(number))
+        [found] = (await self.slipway.get(self.kind.path, name=self.name(number)))["items"]
+        return f"{self.kind.path}/{found['id']}"
 
     async def there(self) -> str:
-        """Create a cluster with one of the kind; return its path."""
-        await self.slipway.do("POST", "/clusters", {**self.cluster(), self.kind.plural: [self.within()]})
+        """Create one, with its cluster if it has one; return its path."""
+        if self.kind.type in OF_CLUSTERS:
+            await self.slipway.do("POST", "/clusters", {**self.cluster(), self.kind.plural: [self.within()]})
+        else:
+            await self.slipway.wait(await self.create())
         return await self.path()
 
     def code(self, what: str) -> str:
@@ -95,6 +117,8 @@ def test_codes_and_words_are_what_clients_expect() -> None:
         assert all(name in kind.spec.model_fields for name in kind.identity)
         kind.spec.model_validate({**kind.example})
         kind.outputs.model_validate({**kind.example_outputs})
+        assert (kind.stage is None) == (kind.type not in OF_CLUSTERS)
+        assert {*kind.scope.fields} <= kind.spec.model_fields.keys()
     assert len({kind.prefix for kind in KINDS.values()}) == len({kind.plural for kind in KINDS.values()}) == len(KINDS)
 
 
@@ -102,7 +126,7 @@ def test_codes_and_words_are_what_clients_expect() -> None:
 async def test_life(thing: Thing) -> None:
     """Create, same name, read, change, what cannot be changed, delete; alone."""
     slipway, kind = thing.slipway, thing.kind
-    await slipway.cluster(slipway.name)
+    await thing.owner()
     before = await slipway.leftovers()
     created = await slipway.wait(await thing.create())
     assert (created["kind"], created["status"]) == (f"{kind.type}.create", "succeeded"), created
@@ -110,7 +134,7 @@ async def test_life(thing: Thing) -> None:
     path = await thing.path()
     found = await slipway.get(path)
     assert (found["name"], found["status"]["phase"], found["generation"]) == (thing.name(), "active", 1)
-    assert found["status"]["outputs"]["arn"].startswith("arn:aws:eks:")
+    assert found["status"]["outputs"]["arn"].startswith(f"arn:aws:{thing.aws_type.split('::')[1].lower()}:")
     sent = thing.spec(thing.body()).model_dump(mode="json")
     assert {name: found["spec"][name] for name in thing.body()} == {name: sent[name] for name in thing.body()}
     assert {entry["type"]: entry["status"] for entry in found["status"]["conditions"]} == {
@@ -125,13 +149,14 @@ async def test_life(thing: Thing) -> None:
     assert problem[f"{kind.type}_id"] == found["id"]
     problem = await slipway.refused("POST", kind.path, {**thing.body(2), "unheard_of": 1})
     assert (problem["status"], pointers(problem)) == (422, ["/unheard_of"])
-    problem = await slipway.refused("POST", kind.path, {**thing.body(2), "cluster": "no-such-cluster"})
-    assert (problem["status"], problem["code"]) == (404, "cluster_not_found")
+    problem = await slipway.refused("POST", kind.path, {**thing.body(2), **thing.nobodys})
+    assert (problem["status"], problem["code"]) == thing.not_there
     problem = await slipway.refused("PATCH", path, {kind.identity[-1]: thing.body(2)[kind.identity[-1]]})
     assert (problem["status"], problem["code"]) == (422, "immutable_field")
     assert pointers(problem) == [f"/{kind.identity[-1]}"]
-    problem = await slipway.refused("PATCH", path, {"cluster": "other"})
-    assert (problem["status"], pointers(problem)) == (422, ["/cluster"])
+    for name in kind.scope.fields:
+        problem = await slipway.refused("PATCH", path, {name: "eu-west-1"})
+        assert (problem["status"], pointers(problem)) == (422, [f"/{name}"])
 
     patched = await slipway.do("PATCH", path, dict(kind.patch_example))
     assert (patched["kind"], [step["name"] for step in patched["steps"]]) == (f"{kind.type}.update", ["update_stack"])
@@ -145,30 +170,36 @@ async def test_life(thing: Thing) -> None:
     problem = await slipway.refused("GET", path)
     assert (problem["status"], problem["code"]) == (404, thing.code("not_found"))
     assert await slipway.leftovers() == before
-    gone = (await slipway.get(kind.path, include_deleted="true", cluster=slipway.name))["items"]
+    gone = (await slipway.get(kind.path, include_deleted="true", name=thing.name()))["items"]
     assert [item["id"] for item in gone] == [found["id"]]
 
 
 @every_kind
-async def test_a_cluster_takes_it_along(thing: Thing) -> None:
-    """In the cluster's own request, and with the cluster's delete, in order."""
+async def test_in_the_request_of_a_cluster(thing: Thing) -> None:
+    """And with the cluster's delete, in order, if it belongs to the cluster."""
     slipway, kind = thing.slipway, thing.kind
     body = thing.cluster()
     wrong = {**body, kind.plural: [thing.within(), {**thing.within(), "unheard_of": 1}, thing.within()]}
     problem = await slipway.refused("POST", "/clusters", wrong)
     place = f"/{kind.plural}/2/{kind.identity[0]}"
     assert (problem["status"], set(pointers(problem))) == (422, {f"/{kind.plural}/1/unheard_of", place})
-    problem = await slipway.refused("POST", "/clusters", {**body, kind.plural: [thing.body()]})
-    assert pointers(problem) == [f"/{kind.plural}/0/cluster"]
+    elsewhere = dict.fromkeys(kind.scope.fields, "eu-west-1")
+    problem = await slipway.refused("POST", "/clusters", {**body, kind.plural: [{**thing.body(), **elsewhere}]})
+    assert pointers(problem) == [f"/{kind.plural}/0/{name}" for name in kind.scope.fields]
 
     parent = await slipway.do("POST", "/clusters", {**body, kind.plural: [thing.within()]})
     assert parent["kind"] == "cluster.apply"
     child = await slipway.child(parent, f"{kind.type}.create")
     cluster = await slipway.child(parent, "cluster.create")
-    assert (child["status"], child["depends_on"]) == ("succeeded", [cluster["id"]])
+    needs = [cluster["id"]] if kind.type in OF_CLUSTERS else []
+    assert (child["status"], child["depends_on"]) == ("succeeded", needs)
     path = await thing.path()
+    assert {name: (await slipway.get(path))["spec"][name] for name in thing.own} == thing.own
 
     deleted = await slipway.do("DELETE", f"/clusters/{slipway.name}")
+    if kind.type not in OF_CLUSTERS:
+        assert (deleted["children"], (await slipway.get(path))["status"]["phase"]) == ([], "active")
+        return
     child = await slipway.child(deleted, f"{kind.type}.delete")
     assert (child["status"], child["id"] in deleted["depends_on"]) == ("succeeded", True)
     assert (await slipway.client.get(path)).status_code == 404
@@ -176,7 +207,7 @@ async def test_a_cluster_takes_it_along(thing: Thing) -> None:
     assert (problem["status"], problem["code"]) == (404, "cluster_not_found")
 
 
-@every_kind
+@every_kind_of_clusters
 async def test_it_waits_for_its_cluster_and_falls_with_it(thing: Thing) -> None:
     slipway, kind = thing.slipway, thing.kind
     slipway.cloud.rules([{"op": "create", "type": "AWS::EKS::Cluster", "delay": 1, "fail": "no", "times": 1}])
@@ -199,7 +230,7 @@ async def test_it_waits_for_its_cluster_and_falls_with_it(thing: Thing) -> None:
 async def test_failure_and_retry(thing: Thing) -> None:
     """A root cause in AWS's words; a retry, and a patch, take it up again."""
     slipway, kind = thing.slipway, thing.kind
-    await slipway.cluster(slipway.name)
+    await thing.owner()
     slipway.cloud.rules([{"op": "create", "type": thing.aws_type, "fail": "It is not allowed today", "times": 2}])
     failed = await slipway.wait(await thing.create())
     cause = failed["error"]["cause"]
@@ -221,7 +252,7 @@ async def test_failure_and_retry(thing: Thing) -> None:
 @every_kind
 async def test_a_create_is_cancelled_or_superseded(thing: Thing) -> None:
     slipway = thing.slipway
-    await slipway.cluster(slipway.name)
+    await thing.owner()
     before = await slipway.leftovers()
     for number, how in enumerate(("cancel", "delete"), 1):
         slipway.cloud.rules([{"op": "create", "type": thing.aws_type, "delay": 60}])
@@ -276,8 +307,9 @@ async def test_lists_and_the_wall_between_projects(thing: Thing) -> None:
     ]
     for operation in created:
         assert (await slipway.wait(operation))["status"] == "succeeded"
-    first = await slipway.get(kind.path, limit=2, cluster=slipway.name)
-    second = await slipway.get(kind.path, limit=2, cluster=slipway.name, page_token=first["next_page_token"])
+    owner = {kind.scope.query: thing.own[kind.scope.query]}
+    first = await slipway.get(kind.path, limit=2, **owner)
+    second = await slipway.get(kind.path, limit=2, **owner, page_token=first["next_page_token"])
     found = [item["name"] for item in (*first["items"], *second["items"])]
     assert found == [thing.name(number) for number in (3, 2, 1)]
     tagged = (await slipway.get(kind.path, tag="n=2"))["items"]
@@ -295,14 +327,14 @@ async def test_lists_and_the_wall_between_projects(thing: Thing) -> None:
     answer = await slipway.client.get(kind.path, **foreign)
     assert answer.json()["items"] == []
     problem = await slipway.refused("POST", kind.path, thing.body(4), **foreign)
-    assert problem["code"] == "cluster_not_found"
+    assert problem["code"] == thing.not_there[1]
 
 
 @every_kind
 async def test_a_webhook_hears_of_it(thing: Thing) -> None:
     """Its operations and its phases, under its own type, filtered by its tags."""
     slipway, kind = thing.slipway, thing.kind
-    await slipway.cluster(slipway.name)
+    await thing.owner()
     body = {
         "url": "https://192.0.2.1/hook",
         "events": ["operation.succeeded", f"{kind.type}.phase_changed"],

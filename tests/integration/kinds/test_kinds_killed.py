@@ -107,7 +107,9 @@ def leftovers(cloud: LocalCloud) -> set[tuple[str, str]]:
 
 def test_nothing_is_lost_and_nothing_made_twice(service: Service, localcloud: LocalCloud) -> None:
     before = leftovers(localcloud)  # other tests of this worker share the local cloud
-    own = {kind.plural: [{k: v for k, v in kind.example.items() if k != "cluster"}] for kind in KINDS.values()}
+    own = {
+        kind.plural: [{k: v for k, v in kind.example.items() if k not in kind.scope.fields}] for kind in KINDS.values()
+    }
     network = {"zones": 2, "nat": "none"}
     body = {"name": "killed", "region": "us-west-2", "network": network, **own}
     parent = service.change("POST", "/clusters", body)
@@ -122,9 +124,16 @@ def test_nothing_is_lost_and_nothing_made_twice(service: Service, localcloud: Lo
     [addon] = service.until("/clusters/killed", lambda _cluster: True)["status"]["addons"]
     assert addon["phase"] == "active"
 
+    theirs = [kind.type for kind in KINDS.values() if kind.stage is not None]
     deleted = service.change("DELETE", "/clusters/killed")
-    gone = carry_on(service, localcloud, deleted["id"], "cloudformation:DeleteStack", (1, 3, stacks))
+    gone = carry_on(service, localcloud, deleted["id"], "cloudformation:DeleteStack", (1, 3, 1 + len(theirs)))
     assert gone["status"] == "succeeded", gone
-    assert {child["kind"] for child in gone["children"]} == {f"{kind}.delete" for kind in KINDS}
+    assert {child["kind"] for child in gone["children"]} == {f"{type_}.delete" for type_ in theirs}
+    for kind in KINDS.values():  # what outlives the cluster
+        for item in service.until(kind.path, lambda _page: True)["items"]:
+            count = localcloud.calls()["cloudformation:DeleteStack"] + 1
+            last = service.change("DELETE", f"{kind.path}/{item['id']}")
+            ended = carry_on(service, localcloud, last["id"], "cloudformation:DeleteStack", (count,))
+            assert ended["status"] == "succeeded", ended
     assert leftovers(localcloud) <= before
-    assert service.kills == 6
+    assert service.kills == 6 + len(KINDS) - len(theirs)

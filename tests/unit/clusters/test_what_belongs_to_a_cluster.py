@@ -8,8 +8,9 @@ import pytest
 from app.core.errors import InvalidError
 from app.kinds import parts
 from app.kinds.all import KINDS
-from app.registries import service as registries
 from app.releases import with_cluster as releases
+
+OWN = {"cluster": "shop", "region": "us-west-2", "account": "default"}
 
 
 def release(name: str, namespace: str = "apps") -> dict[str, Any]:
@@ -21,13 +22,13 @@ def release(name: str, namespace: str = "apps") -> dict[str, Any]:
     ("parse", "document", "place", "said"),
     [
         (
-            lambda raw: parts.parse(KINDS.values(), {"nodegroups": raw}, "shop"),
+            lambda raw: parts.parse(KINDS.values(), {"nodegroups": raw}, OWN),
             lambda name: {"name": name},
             "/nodegroups",
             "'web'",
         ),
         (
-            lambda raw: registries.parse(raw, region="us-west-2", account="default"),
+            lambda raw: parts.parse(KINDS.values(), {"registries": raw}, OWN),
             lambda name: {"name": name},
             "/registries",
             "'web'",

@@ -15,7 +15,7 @@ from app.kinds.all import KINDS
 from app.kinds.kind import Kind
 from app.stacks.template import REPLACEABLE_TYPES, StackTemplate
 
-CLUSTER = ClusterView(
+VIEW = ClusterView(
     id="clu_01jdzz4c8k2m9q7v5x3wtr6hbn",
     name="shop",
     project_id="prj",
@@ -32,11 +32,17 @@ CLUSTER = ClusterView(
     tags={},
 )
 
+
+def owner(kind: Kind[Any]) -> Any:
+    return kind.scope.beside(VIEW)
+
+
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 
-def template(kind: Kind[Any], document: Any, cluster: ClusterView = CLUSTER) -> StackTemplate:
-    return kind.template(f"{kind.prefix}_01jdzz4c8k2m9q7v5x3wtr6hbn", kind.spec.model_validate(document), cluster, {})
+def template(kind: Kind[Any], document: Any, of: Any = None) -> StackTemplate:
+    spec: Any = kind.spec.model_validate(document)
+    return kind.template(f"{kind.prefix}_01jdzz4c8k2m9q7v5x3wtr6hbn", spec, of or owner(kind), {})
 
 
 @pytest.mark.slow
@@ -50,7 +56,7 @@ def test_equal_specs_are_equal_bytes_and_the_name_does_not_change(kind: Kind[Any
     once, again = template(kind, kind.example), template(kind, kind.example)
     assert once == again
     assert once.name == kind.stack_name(
-        f"{kind.prefix}_01jdzz4c8k2m9q7v5x3wtr6hbn", "shop", kind.name_of(kind.spec.model_validate(kind.example))
+        f"{kind.prefix}_01jdzz4c8k2m9q7v5x3wtr6hbn", owner(kind), kind.name_of(kind.spec.model_validate(kind.example))
     )
     assert template(kind, merge_patch(dict(kind.example), dict(kind.patch_example))).name == once.name
 
@@ -58,10 +64,10 @@ def test_equal_specs_are_equal_bytes_and_the_name_does_not_change(kind: Kind[Any
 @every_kind
 def test_tags_reach_the_stack_and_what_it_names_itself(kind: Kind[Any]) -> None:
     # What its cluster manages has the cluster's tags.
-    document, cluster = kind.example, replace(CLUSTER, tags={"team": "shop"})
+    document, of = kind.example, replace(VIEW, tags={"team": "shop"})
     if not kind.managed:
-        document, cluster = {**kind.example, "tags": {"team": "shop"}}, CLUSTER
-    tagged = template(kind, document, cluster)
+        document, of = {**kind.example, "tags": {"team": "shop"}}, owner(kind)
+    tagged = template(kind, document, of)
     assert tagged.tags["team"] == "shop"
     assert tagged.tags["slipway:id"].startswith(kind.prefix)
     assert "team" in tagged.body

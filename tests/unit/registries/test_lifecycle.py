@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from app.core.errors import InvalidError
 from app.core.validation import validate
-from app.registries.lifecycle import LifecycleSpec, aws_document, violations
-from app.registries.live import policy_text
+from app.kinds.registry.lifecycle import LifecycleSpec, aws_document, check_policy, violations
 
 
 def rule(priority: int, tag_status: str, **selection: Any) -> dict[str, Any]:
@@ -124,7 +123,7 @@ def test_a_policy_that_is_too_long_is_refused() -> None:
     patterns = [[f"{n}-{m}-" + "x" * 100 for m in range(8)] for n in range(45)]
     rules = [rule(n + 1, "tagged", tag_pattern_list=words) for n, words in enumerate(patterns)]
     with pytest.raises(InvalidError) as caught:
-        policy_text(validate(LifecycleSpec, {"rules": rules}), "/lifecycle")
+        check_policy(validate(LifecycleSpec, {"rules": rules}), "/lifecycle")
     assert [error.pointer for error in caught.value.errors] == ["/lifecycle"]
 
 

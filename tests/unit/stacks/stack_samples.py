@@ -1,5 +1,6 @@
 """Inputs to render, drawn by Hypothesis or written out, and readers of what came out."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from hypothesis import settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from app.clusters.schemas import (
     AccessSpec,
@@ -25,9 +27,10 @@ from app.clusters.view import ClusterView
 from app.kinds.addon.kind import ADDONS
 from app.kinds.nodegroup.spec import NodegroupSpec, ScalingSpec, SshSpec, TaintSpec, UpdateSpec
 from app.kinds.nodegroup.template import nodegroup_stack
-from app.stacks import registry as registries
+from app.kinds.registry.spec import GranteesSpec, RegistryAccessSpec, RegistryEncryptionSpec, RegistrySpec
+from app.kinds.registry.template import template as registry_template
+from app.kinds.scope import AccountView
 from app.stacks.network import GivenNetwork, Network, OwnNetwork
-from app.stacks.registry import Grantees, RegistryInput
 from app.stacks.taints import Taint
 from app.stacks.template import StackTemplate
 
@@ -38,6 +41,7 @@ PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d", "us-east-1e", "us-east-1f")
 VPC = "vpc-0123456789abcdef0"
 GROUP = "sg-0123456789abcdef0"
+ACCOUNT = AccountView("prj", "acc", "us-east-1")
 GIVEN = GivenNetwork(VPC, ("subnet-0aaaaaaaaaaaaaaaa",), ("subnet-0bbbbbbbbbbbbbbbb", "subnet-0cccccccccccccccc"))
 
 examples = settings(max_examples=30, deadline=None)
@@ -325,31 +329,47 @@ LIFECYCLE = {
     ]
 }
 grantees = st.builds(
-    Grantees,
-    st.lists(st.from_regex(r"\A[0-9]{12}\Z"), max_size=2, unique=True).map(tuple),
-    st.sampled_from([(), (ROLE,)]),
-    st.sampled_from([(), ("o-a1b2c3d4e5",), ("o-a1b2c3d4e5", "o-0123456789")]),
+    GranteesSpec,
+    accounts=st.lists(st.from_regex(r"\A[0-9]{12}\Z"), max_size=2, unique=True),
+    roles=st.sampled_from([[], [ROLE]]),
+    organizations=st.sampled_from([[], ["o-a1b2c3d4e5"], ["o-a1b2c3d4e5", "o-0123456789"]]),
 )
 mutabilities = st.sampled_from(
     [
-        ("MUTABLE", ()),
-        ("IMMUTABLE", ()),
-        ("IMMUTABLE_WITH_EXCLUSION", ("latest", "dev-*")),
-        ("MUTABLE_WITH_EXCLUSION", ("v*",)),
+        ("MUTABLE", []),
+        ("IMMUTABLE", []),
+        ("IMMUTABLE_WITH_EXCLUSION", ["latest", "dev-*"]),
+        ("MUTABLE_WITH_EXCLUSION", ["v*"]),
     ]
 )
-registry_inputs = st.builds(
-    lambda mutability, **rest: RegistryInput(tag_mutability=mutability[0], exclusions=mutability[1], **rest),
+registry_specs = st.builds(
+    lambda mutability, tags, **rest: RegistrySpec(
+        region="us-east-1", tag_mutability=mutability[0], tag_mutability_exclusions=mutability[1], **rest
+    ).model_copy(update={"tags": tags}),
     mutabilities,
-    resource_id=ulids.map("reg_{}".format),
+    tags,
     name=st.from_regex(r"\A[a-z0-9]{2,20}([._-][a-z0-9]{1,9})?(/[a-z0-9]{1,20}){0,3}\Z"),
     scan_on_push=st.booleans(),
-    encryption=st.sampled_from([None, registries.Encryption(), registries.Encryption(KEY)]),
+    encryption=st.sampled_from([None, RegistryEncryptionSpec(), RegistryEncryptionSpec(kms_key=KEY)]),
     lifecycle=st.sampled_from([None, LIFECYCLE]),
-    pull=grantees,
-    push=grantees,
-    empty_on_delete=st.booleans(),
-    tags=tags,
+    access=st.builds(RegistryAccessSpec, pull=grantees, push=grantees),
 )
+"""Tags are those of the other templates, which the spec would not all take."""
+
+
+def registry(**changes: Any) -> RegistrySpec:
+    return RegistrySpec(**{"name": "shop", "region": "us-east-1"} | changes)
+
+
+def registry_stack(spec: RegistrySpec) -> StackTemplate:
+    return registry_template(f"reg_{ULID}", spec, ACCOUNT, {})
+
+
+def with_tags(spec: Any, tags: dict[str, str]) -> Any:
+    """The same input with other tags."""
+    if isinstance(spec, BaseModel):
+        return spec.model_copy(update={"tags": tags})
+    return dataclasses.replace(spec, tags=tags)
+
 
 HARD = (Taint("dedicated", "NO_SCHEDULE", "gpu"), Taint("spot", "NO_EXECUTE"))

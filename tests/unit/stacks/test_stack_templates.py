@@ -1,6 +1,5 @@
 """What holds for every template, whatever it was made from."""
 
-import dataclasses
 import json
 from typing import Any
 
@@ -9,6 +8,7 @@ from cfnlint.api import lint
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from stack_samples import (
+    ACCOUNT,
     GIVEN,
     HARD,
     KEY,
@@ -29,16 +29,18 @@ from stack_samples import (
     nodegroup_inputs,
     nodegroup_template,
     references,
-    registry_inputs,
+    registry,
+    registry_specs,
+    registry_stack,
     schema,
     view,
+    with_tags,
 )
 
 from app.clusters.schemas import AccessSpec, AddonSpec, EncryptionSpec, EndpointsSpec, LoggingSpec
 from app.kinds.nodegroup.spec import SshSpec, TaintSpec, UpdateSpec
+from app.kinds.registry.template import emptying_template
 from app.stacks.network import OwnNetwork
-from app.stacks.registry import Encryption as RegistryEncryption
-from app.stacks.registry import Grantees, RegistryInput, registry_template
 from app.stacks.template import (
     MAX_BODY_BYTES,
     DynamicReferenceError,
@@ -93,20 +95,22 @@ REPRESENTATIVE = {
     ),
     "nodegroup-ipv6-aws-key": nodegroup_template(nodegroup(cluster=view(ip_family="ipv6"), ssh=SshSpec())),
     "addon-tolerating": addon_template(AddonInput(f"add_{ULID}", "prod", AddonSpec(name="coredns"), taints=HARD)),
-    "registry-default": registry_template(RegistryInput(f"reg_{ULID}", "shop")),
-    "registry-everything": registry_template(
-        RegistryInput(
-            f"reg_{ULID}",
-            "shop/sock-shop",
+    "registry-default": registry_stack(registry()),
+    "registry-everything": emptying_template(
+        f"reg_{ULID}",
+        registry(
+            name="shop/sock-shop",
             tag_mutability="IMMUTABLE_WITH_EXCLUSION",
-            exclusions=("latest", "dev-*"),
-            encryption=RegistryEncryption(KEY),
+            tag_mutability_exclusions=["latest", "dev-*"],
+            encryption={"kms_key": KEY},
             lifecycle=LIFECYCLE,
-            pull=Grantees(("111122223333",), (ROLE,), ("o-a1b2c3d4e5",)),
-            push=Grantees(roles=(ROLE,)),
-            empty_on_delete=True,
+            access={
+                "pull": {"accounts": ["111122223333"], "roles": [ROLE], "organizations": ["o-a1b2c3d4e5"]},
+                "push": {"roles": [ROLE]},
+            },
             tags=MANY_TAGS,
-        )
+        ),
+        ACCOUNT,
     ),
     "addon-csi": addon_template(AddonInput(f"add_{ULID}", "prod", AddonSpec(name="aws-ebs-csi-driver"), MANY_TAGS)),
 }
@@ -115,7 +119,7 @@ any_template = st.one_of(
     cluster_inputs.map(lambda spec: (cluster_template, spec)),
     nodegroup_inputs.map(lambda spec: (nodegroup_template, spec)),
     addon_inputs.map(lambda spec: (addon_template, spec)),
-    registry_inputs.map(lambda spec: (registry_template, spec)),
+    registry_specs.map(lambda spec: (registry_stack, spec)),
 )
 
 
@@ -156,7 +160,7 @@ def test_every_reference_resolves(made):
 @given(any_template)
 def test_the_same_input_gives_the_same_bytes(made):
     render, spec = made
-    shuffled = dataclasses.replace(spec, tags=dict(reversed(spec.tags.items())))
+    shuffled = with_tags(spec, dict(reversed(spec.tags.items())))
     assert render(spec) == render(shuffled)
     assert render(spec).body == json.dumps(
         document(render(spec)), sort_keys=True, separators=(",", ":"), ensure_ascii=False
@@ -201,7 +205,7 @@ odd_tags = st.dictionaries(
 @example((nodegroup_template, nodegroup(ssh=SshSpec())), {"Fn::ImportValue": "other-stack"})
 def test_tags_are_what_was_asked_for_and_no_function(made, tags):
     render, spec = made
-    template = render(dataclasses.replace(spec, tags=tags))
+    template = render(with_tags(spec, tags))
     told = 0
     for resource in document(template)["Resources"].values():
         found = resolved(resource["Properties"].get("Tags", {}))

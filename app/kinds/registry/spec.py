@@ -1,14 +1,12 @@
-"""What callers send and see of registries; what is in them stands in `contents.py`."""
+"""What callers send and see of registries."""
 
 import re
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from app.core.fields import AwsAccountId, PrincipalArn, Region, RepositoryName, Spec, Tags
-from app.operations.schemas import Condition, Phase
-from app.registries.lifecycle import LifecycleSpec
+from app.kinds.registry.lifecycle import LifecycleSpec
 
 _KEY = re.compile(
     r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]+"
@@ -122,50 +120,3 @@ class RegistryOutputs(BaseModel):
     repository_uri: str | None = Field(
         default=None, description="Host and name, for `docker push` and, after `oci://`, for helm."
     )
-
-
-class RegistryStatus(BaseModel):
-    """The observed state of a registry."""
-
-    phase: Phase
-    conditions: list[Condition]
-    outputs: RegistryOutputs
-    observed_generation: int
-
-
-class RegistryOut(BaseModel):
-    """A registry: desired `spec`, observed `status`."""
-
-    model_config = ConfigDict(
-        title="Registry",
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "reg_01jd3x8k7q2v5w9z4c6b8n0m1t",
-                    "name": "shop/sock-shop",
-                    "spec": REGISTRY_EXAMPLE,
-                    "status": {
-                        "phase": "active",
-                        "conditions": [],
-                        "outputs": {
-                            "arn": "arn:aws:ecr:us-west-2:111122223333:repository/shop/sock-shop",
-                            "repository_uri": "111122223333.dkr.ecr.us-west-2.amazonaws.com/shop/sock-shop",
-                        },
-                        "observed_generation": 1,
-                    },
-                    "generation": 1,
-                    "created_at": "2026-11-23T08:00:00Z",
-                    "updated_at": "2026-11-23T08:00:20Z",
-                }
-            ]
-        },
-    )
-
-    id: str
-    name: str
-    spec: RegistrySpec
-    status: RegistryStatus
-    generation: int
-    created_at: datetime
-    updated_at: datetime
-    deleted_at: datetime | None = None

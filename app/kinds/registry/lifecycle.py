@@ -4,13 +4,14 @@ Sources: AmazonECR/latest/userguide/lifecycle_policy_parameters.html and, for ru
 LifecyclePolicies.html ("Lifecycle policy evaluation rules").
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import AliasChoices, AliasGenerator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from app.core.errors import FieldError
+from app.core.errors import FieldError, InvalidError
 from app.core.fields import Spec
 
 LONGEST_POLICY = 30_720
@@ -83,6 +84,25 @@ def violations(policy: LifecycleSpec, pointer: str = "") -> list[FieldError]:
 def aws_document(policy: LifecycleSpec) -> dict[str, Any]:
     """Return the policy as AWS spells it, with what follows from its rules filled in."""
     return {"rules": [_aws_rule(rule) for rule in policy.rules]}
+
+
+def policy_text(policy: LifecycleSpec) -> str:
+    """Return the policy as ECR takes it; ECR itself keeps rules in the order of their priorities."""
+    rules = sorted(aws_document(policy)["rules"], key=lambda rule: rule["rulePriority"])
+    return json.dumps({"rules": rules}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def check_policy(policy: LifecycleSpec, pointer: str) -> None:
+    """Refuse what ECR would refuse.
+
+    Raises:
+        InvalidError: each place has its pointer.
+    """
+    errors, length = violations(policy, pointer), len(policy_text(policy))
+    if not errors and length > LONGEST_POLICY:
+        errors = [FieldError(pointer, f"has {length} characters as ECR takes it; at most {LONGEST_POLICY}")]
+    if errors:
+        raise InvalidError("ECR would refuse the lifecycle policy.", errors)
 
 
 def _aws_rule(rule: LifecycleRule) -> dict[str, Any]:

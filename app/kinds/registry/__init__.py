@@ -1,0 +1,1 @@
+"""ECR repositories: from a request to stacks, and back to status."""
