@@ -35,7 +35,8 @@ from app.kinds.nodegroup import nodes
 from app.kinds.parts import Parts
 from app.kinds.reconcile import KindReconciler
 from app.operations.group import GroupReconciler
-from app.operations.service import GROUP_KIND, Ledger
+from app.operations.group_kinds import GROUP_KINDS
+from app.operations.service import Ledger
 from app.registries.charts import RegistryCharts
 from app.registries.dependencies import RegistryFeature
 from app.registries.images import ImageLists
@@ -188,7 +189,7 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
         webhooks=WebhookService(vault, Rules.of(settings), outbox, database.notifier),
         open=releases.open,
         reconcilers={
-            GROUP_KIND: GroupReconciler(database),
+            **dict.fromkeys(GROUP_KINDS, GroupReconciler(database)),
             "cluster.create": CreateCluster(database, clouds),
             "cluster.update": UpdateCluster(database, clouds),
             "cluster.delete": DeleteCluster(database, clouds),

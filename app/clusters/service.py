@@ -25,7 +25,8 @@ from app.db import resources
 from app.engine.models import Operation
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
-from app.operations.service import GROUP_KIND, Ledger, Needs, Plan, Target
+from app.operations.group_kinds import CLUSTER_APPLY
+from app.operations.service import Ledger, Needs, Plan, Target
 from app.operations.transitions import check_unchanged, want
 from app.stacks.immutable import cluster_violations
 
@@ -102,7 +103,7 @@ class ClusterService:
                 session,
                 caller,
                 target_of(cluster),
-                Plan(GROUP_KIND, warnings=warnings, holds_lock=False, callback_url=callback_url),
+                Plan(CLUSTER_APPLY, warnings=warnings, holds_lock=False, callback_url=callback_url),
             )
         plan = Plan(
             "cluster.create",
@@ -194,7 +195,7 @@ class ClusterService:
         cluster.phase = "updating"
         parent: Operation | None = None
         if addons_change and cluster.observed_generation:
-            plan = Plan(GROUP_KIND, holds_lock=False, callback_url=callback_url)
+            plan = Plan(CLUSTER_APPLY, holds_lock=False, callback_url=callback_url)
             parent = await self._ledger.begin(session, caller, target_of(cluster), plan)
         plan = Plan(
             "cluster.update",
@@ -249,7 +250,7 @@ class ClusterService:
             cluster = await repository.get(session, caller.project_id, operation.resource_id, lock=True)
         except ClusterNotFoundError as error:
             raise NotRetryableError(f"Cluster {operation.resource_name!r} is gone.") from error
-        if operation.kind == GROUP_KIND:
+        if operation.kind == CLUSTER_APPLY:
             return await self._retry_group(session, caller, cluster, operation)
         if operation.kind == "cluster.delete":
             return await self._begin_delete(session, caller, cluster, retry_of=operation.id, callback_url=None)
@@ -269,7 +270,7 @@ class ClusterService:
         self, session: AsyncSession, caller: Caller, cluster: Cluster, parent: Operation
     ) -> Operation:
         children = (await operations.children_of(session, [parent.id]))[parent.id]
-        plan = Plan(GROUP_KIND, retry_of=parent.id, holds_lock=False)
+        plan = Plan(CLUSTER_APPLY, retry_of=parent.id, holds_lock=False)
         new = await self._ledger.begin(session, caller, target_of(cluster), plan)
         needs: list[Needs] = []
         left = [child for child in children if await self._is_left_to_do(session, child)]
