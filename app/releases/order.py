@@ -1,6 +1,8 @@
 """What a release waits for: its cluster and node groups, its chart's registry, and the releases that it depends on."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -66,7 +68,12 @@ def deletion_order(releases: Sequence[Release]) -> list[tuple[Release, list[str]
             if len(needed) == 1:
                 dependents[releases[needed[0]].id].append(release.id)
     by_id = {release.id: release for release in releases}
-    return [(by_id[release_id], dependents[release_id]) for release_id in _sorted(dependents)]
+    sorter = TopologicalSorter(dependents)
+    with contextlib.suppress(CycleError):  # changes of releases can make one; it must hold no delete up
+        sorter.prepare()
+    order = _in_turn(sorter)
+    order += [release_id for release_id in dependents if release_id not in order]
+    return [(by_id[release_id], dependents[release_id]) for release_id in order]
 
 
 def in_order(specs: Sequence[ReleaseSpec], pointer: str) -> list[int]:
@@ -88,26 +95,23 @@ def in_order(specs: Sequence[ReleaseSpec], pointer: str) -> list[int]:
                 errors.append(FieldError(f"{pointer}/{index}/depends_on/{place}", detail))
     if errors:
         raise InvalidError("A release depends on one that is not there.", errors)
-    order = _sorted(needed)
-    placed: set[int] = set()
-    for index in order:
-        if not placed.issuperset(needed[index]):
-            detail = "depends, by others, on itself"
-            raise InvalidError(
-                "The releases depend on each other.", [FieldError(f"{pointer}/{index}/depends_on", detail)]
-            )
-        placed.add(index)
-    return order
+    sorter = TopologicalSorter(needed)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        circle: list[int] = error.args[1]
+        found_at = FieldError(f"{pointer}/{min(circle)}/depends_on", "depends, by others, on itself")
+        raise InvalidError("The releases depend on each other.", [found_at]) from error
+    return _in_turn(sorter)
 
 
-def _sorted(first: Mapping[Any, Sequence[Any]]) -> list[Any]:
-    """Return the keys, each after those in its list; what goes in a circle comes last, as it stands."""
+def _in_turn(sorter: TopologicalSorter[Any]) -> list[Any]:
+    """Return what a prepared sorter gives, without what goes in a circle or comes after one."""
     order: list[Any] = []
-    left = list(first)
-    while ready := [key for key in left if all(other in order for other in first[key])]:
-        order += ready
-        left = [key for key in left if key not in ready]
-    return order + left
+    while ready := sorter.get_ready():
+        order += sorted(ready)
+        sorter.done(*ready)
+    return order
 
 
 def _named(releases: Sequence[Release], reference: str, namespace: str, pointer: str) -> Release:
