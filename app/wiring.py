@@ -16,14 +16,7 @@ from app.core.crypto import Vault, open_vault
 from app.core.outbound import Rules
 from app.core.settings import Settings
 from app.db.session import Database
-from app.directories import (
-    AccountDirectory,
-    RegistryDirectory,
-    ReleaseClusters,
-    ReleaseDirectory,
-    ReleaseRegistries,
-    TagDirectory,
-)
+from app.directories import AccountDirectory, RegistryDirectory
 from app.engine.contract import Reconciler
 from app.gateways.aws.clients import AwsClients
 from app.gateways.helm.client import Helm
@@ -43,6 +36,7 @@ from app.registries.images import ImageLists
 from app.registries.reconcile import DeleteRegistry, EnsureRegistry
 from app.registries.service import RegistryService
 from app.releases.activity import Places
+from app.releases.changes import ReleaseChanges
 from app.releases.charts import Charts
 from app.releases.credentials import CredentialService
 from app.releases.dependencies import ReleaseFeature
@@ -53,6 +47,7 @@ from app.releases.reconcile import Tools
 from app.releases.remove import DeleteRelease, TestRelease
 from app.releases.request_secrets import RequestSecrets
 from app.releases.resolve import Resolver
+from app.releases.sealed import SealedValues
 from app.releases.service import ReleaseService
 from app.releases.with_cluster import ClusterReleases
 from app.webhooks.outbox import Outbox
@@ -86,7 +81,7 @@ class _Releases:
     """What the wiring of releases gives to the rest."""
 
     feature: ReleaseFeature
-    directory: ReleaseDirectory
+    of_clusters: ClusterReleases
     helm: Helm
     open: contextlib.AsyncExitStack
     reconcilers: Mapping[str, Reconciler]
@@ -105,31 +100,32 @@ def _wire_releases(
         max_changes=settings.helm_max_changes,
         confined=settings.helm_confinement,
     )
-    of_registries = ReleaseRegistries(RegistryCharts(database, clouds))
+    of_registries = RegistryCharts(database, clouds)
     charts = Charts(helm, database, vault, of_registries)
-    of_clusters = ReleaseClusters()
-    service = ReleaseService(ledger, of_clusters, of_registries, vault, max_bytes=settings.max_body_bytes)
+    sealed = SealedValues(vault)
+    service = ReleaseService(ledger, of_registries, sealed, max_bytes=settings.max_body_bytes)
     ledger.register("release", service)
     checks = ChartChecks(helm, charts, rules)
     places = Places(settings.helm_max_changes, settings.helm_max_per_cluster)
     kubernetes = KubernetesClients()
     resolver = Resolver(clouds, vault)
-    tools = Tools(database, clouds, of_clusters, service, helm, kubernetes, charts, places, resolver)
+    tools = Tools(database, clouds, sealed, helm, kubernetes, charts, places, resolver)
+    reader = ReleaseReader(clouds, helm, kubernetes, charts)
+    secrets = RequestSecrets(clouds, kubernetes, resolver)
     ensure = EnsureRelease(tools)
     kept_open = contextlib.AsyncExitStack()
     kept_open.push_async_callback(charts.aclose)
     kept_open.push_async_callback(kubernetes.aclose)
     return _Releases(
         ReleaseFeature(
-            service,
+            ReleaseChanges(database, service, sealed, checks, secrets, reader),
             ledger,
-            of_clusters,
-            checks,
-            ReleaseReader(clouds, helm, kubernetes, charts),
+            sealed,
+            reader,
             CredentialService(vault),
-            RequestSecrets(clouds, kubernetes, resolver),
+            secrets,
         ),
-        ReleaseDirectory(ClusterReleases(database, service, of_clusters, checks)),
+        ClusterReleases(database, service, checks),
         helm,
         kept_open,
         {
@@ -145,7 +141,7 @@ def _wire_releases(
 def wire(settings: Settings, database: Database, clients: AwsClients) -> Services:
     """Return the services of a process."""
     vault = open_vault(settings)
-    outbox = Outbox(database.notifier, TagDirectory())
+    outbox = Outbox(database.notifier)
     database.phase_observers.append(outbox.phases)
     ledger = Ledger(database.notifier)
     clouds = AccountClouds(database, clients)
@@ -157,7 +153,7 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
     registry_directory = RegistryDirectory(database, registry_service)
     releases = _wire_releases(settings, database, ledger, clouds, vault)
     cluster_service = ClusterService(
-        ledger, account_directory, parts, nodes, addon_service, registry_directory, releases.directory
+        ledger, account_directory, parts, nodes, addon_service, registry_directory, releases.of_clusters
     )
     ledger.register("cluster", cluster_service)
     cluster_changes = ClusterChanges(
@@ -168,7 +164,7 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
         account_directory,
         parts,
         registry_directory,
-        releases.directory,
+        releases.of_clusters,
     )
     for kind in KINDS:
         ledger.register(kind, changes)

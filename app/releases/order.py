@@ -7,23 +7,40 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.clusters import repository as clusters
+from app.clusters.view import ClusterView
 from app.core.errors import FieldError, InvalidError
 from app.core.ids import looks_like_id
+from app.kinds import rows as kind_rows
+from app.kinds.all import KINDS
 from app.operations import repository as operations
 from app.operations.service import Needs
+from app.registries.charts import RegistryCharts
 from app.releases import repository
 from app.releases.errors import DependencyNotReadyError
 from app.releases.models import Release
-from app.releases.ports import Clusters, ClusterView, Registries
 from app.releases.schemas import ReleaseSpec
 
 
 class Dependencies:
     """Finds what must come first."""
 
-    def __init__(self, clusters: Clusters, registries: Registries) -> None:
-        self._clusters = clusters
+    def __init__(self, registries: RegistryCharts) -> None:
         self._registries = registries
+
+    async def of_cluster(self, session: AsyncSession, cluster: ClusterView) -> list[Needs]:
+        """Return what is at work on a cluster and what belongs to it.
+
+        Creates of the cluster and of node groups must succeed; other changes must only end.
+        """
+        ids = [cluster.id]
+        for kind in KINDS.values():
+            ids += [row.id for row in await kind_rows.of_cluster(session, kind, cluster.id)]
+        ids += [addon.id for addon in await clusters.addons_of(session, [cluster.id])]
+        return [
+            Needs(live.id, "success" if live.kind in ("cluster.create", "nodegroup.create") else "end")
+            for live in await operations.live_of_many(session, ids)
+        ]
 
     async def needs(
         self,
@@ -40,7 +57,7 @@ class Dependencies:
             InvalidError: it depends on a release that the cluster does not have, or on itself.
             DependencyNotReadyError: on one that is not there, and that nothing is at work on.
         """
-        found = {need.operation_id: need for need in await self._clusters.needs(session, cluster)}
+        found = {need.operation_id: need for need in await self.of_cluster(session, cluster)}
         if registry_id is not None:
             found |= {need.operation_id: need for need in await self._registries.needs(session, registry_id)}
         releases = await repository.of_cluster(session, cluster.id) if spec.depends_on else ()

@@ -17,6 +17,8 @@ from typing import Any, ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.clusters import repository as clusters
+from app.clusters.view import ClusterView
 from app.core.failure import Cause, Failure
 from app.core.secrets.scope import current
 from app.db.base import APPLIED
@@ -40,10 +42,9 @@ from app.releases.charts import Charts
 from app.releases.errors import ValuesLostError
 from app.releases.models import Release, ReleaseRevision
 from app.releases.operation_secrets import hide_installed
-from app.releases.ports import Clusters, ClusterView
 from app.releases.resolve import Resolver
+from app.releases.sealed import SealedValues
 from app.releases.secrets.opened import Opened
-from app.releases.service import ReleaseService
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,7 @@ class Tools:
 
     database: Database
     clouds: Clouds
-    clusters: Clusters
-    service: ReleaseService
+    sealed: SealedValues
     helm: Helm
     kubernetes: KubernetesClients
     charts: Charts
@@ -259,9 +259,9 @@ class ReleaseReconciler(Reconciler):
     async def _load(self, context: Context) -> Work:
         async with self._tools.database.read() as session:
             release = await repository.by_id(session, context.operation.resource_id)
-            cluster = await self._tools.clusters.by_id(session, release.cluster_id)
+            cluster = ClusterView.of(await clusters.by_id(session, release.cluster_id))
             now = await repository.now(session)
-        values = await asyncio.to_thread(self._tools.service.values, release)
+        values = await asyncio.to_thread(self._tools.sealed.opened, release)
         await current().prepare()
         connection = await connection_of(self._tools.clouds, cluster)
         return Work(release, cluster, now, connection, values)
@@ -287,7 +287,7 @@ class ReleaseReconciler(Reconciler):
         chart: dict[str, Any],
     ) -> None:
         try:
-            sealed = self._tools.service.sealed_for_revision(made_of, release.id, revision)
+            sealed = self._tools.sealed.of_revision(made_of, release.id, revision)
         except ValuesLostError as error:  # what helm did is done; a rollback to it takes helm's own record
             log.warning("revision %d of %s is not kept: %s", revision, release.id, error.message)
             return
