@@ -15,6 +15,7 @@ from app.clusters.errors import (
 )
 from app.clusters.models import Cluster
 from app.clusters.ports import Accounts, Nodes, Parts, Registries, Releases
+from app.clusters.progress import AskedOfCluster
 from app.clusters.render import cluster_stack, own_addons
 from app.clusters.schemas import ClusterSpec
 from app.clusters.update_groups import stages_of_create, steps_of_update
@@ -108,7 +109,7 @@ class ClusterService:
         plan = Plan(
             "cluster.create",
             create_steps(spec),
-            {"generation": 1, "usable": False},
+            AskedOfCluster(generation=1, usable=False).as_json(),
             warnings=() if parent else warnings,
             parent_id=parent.id if parent else None,
             callback_url=None if parent else callback_url,
@@ -190,17 +191,18 @@ class ClusterService:
             cluster.facts = facts
         cluster_stack(cluster.id, spec, cluster.facts)  # what no template can say is better refused than failed
         upgrades = bool(cluster.observed_generation) and before.version != spec.version
-        data = {"usable": cluster.phase == "active", "before": cluster.applied_spec, "version_change": upgrades}
+        usable, applied = cluster.phase == "active", cluster.applied_spec
         want(cluster, spec.model_dump(mode="json"), spec.tags)
         cluster.phase = "updating"
         parent: Operation | None = None
         if addons_change and cluster.observed_generation:
             plan = Plan(CLUSTER_APPLY, holds_lock=False, callback_url=callback_url)
             parent = await self._ledger.begin(session, caller, target_of(cluster), plan)
+        asked = AskedOfCluster(generation=cluster.generation, usable=usable, before=applied, version_change=upgrades)
         plan = Plan(
             "cluster.update",
             steps_of_update(before, spec) if cluster.observed_generation else create_steps(spec),
-            {**data, "generation": cluster.generation},
+            asked.as_json(),
             parent_id=parent.id if parent else None,
             callback_url=None if parent else callback_url,
         )
@@ -242,7 +244,7 @@ class ClusterService:
         """Tell whether what runs can be stopped: a create, and an update that changes no version."""
         if operation.kind == "cluster.create":
             return True
-        return operation.kind == "cluster.update" and not operation.input.get("version_change")
+        return operation.kind == "cluster.update" and not AskedOfCluster.of(operation.input).version_change
 
     async def retry(self, session: AsyncSession, caller: Caller, operation: Operation) -> Operation:
         """Begin a failed operation again from where it stopped."""
@@ -323,7 +325,7 @@ class ClusterService:
         plan = Plan(
             "cluster.delete",
             DELETE_STEPS,
-            {"usable": usable, "force": retry_of is not None},
+            AskedOfCluster(usable=usable, force=retry_of is not None).as_json(),
             needs=[Needs(superseded.id, "end")] if superseded else (),
             retry_of=retry_of,
             callback_url=callback_url,

@@ -16,6 +16,7 @@ from app.gateways.helm.strvals import MAX_BYTES
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
 from app.operations.prepared import Begin
+from app.operations.records import Asked
 from app.operations.service import Ledger, Needs, Plan
 from app.operations.transitions import check_unchanged
 from app.registries.charts import RegistryCharts
@@ -32,6 +33,7 @@ from app.releases.errors import (
 from app.releases.models import Release
 from app.releases.order import Dependencies
 from app.releases.plans import steps_of, target_of
+from app.releases.progress import AskedOfRelease
 from app.releases.schemas import ReleaseSpec
 from app.releases.sealed import SealedValues
 from app.releases.secrets.opened import Opened
@@ -123,11 +125,13 @@ class ReleaseService:
             phase="creating",
         )
         await resources.insert(session, release, _exists(spec, cluster, None))
-        data = {"generation": 1, "usable": False, "registry_id": registry_id}
+        asked = AskedOfRelease(
+            generation=1, usable=False, registry_id=registry_id, chart=chart.as_json() if chart else None
+        )
         plan = Plan(
             "release.create",
             steps_of("release.create", release.spec),
-            {**data, "chart": chart.as_json() if chart else None},
+            asked.as_json(),
             needs=needs,
             parent_id=how.parent_id,
             callback_url=how.callback_url,
@@ -201,11 +205,16 @@ class ReleaseService:
         usable = release.phase == "active"
         self._write(release, spec.document(), values)
         release.tags, release.phase = spec.tags, "updating"
-        data = {"generation": release.generation, "usable": usable, "registry_id": registry_id}
+        asked = AskedOfRelease(
+            generation=release.generation,
+            usable=usable,
+            registry_id=registry_id,
+            chart=chart.as_json() if chart else None,
+        )
         plan = Plan(
             "release.update",
             steps_of("release.update" if release.observed_generation else "release.create", release.spec),
-            {**data, "chart": chart.as_json() if chart else None},
+            asked.as_json(),
             needs=needs,
             callback_url=how.callback_url,
         )
@@ -244,11 +253,18 @@ class ReleaseService:
         registry = await self.registry(session, release.project_id, ReleaseSpec.model_validate(spec)) if anew else None
         self._write(release, spec, values)
         release.tags, release.phase = spec.get("tags", {}), "updating"
-        data = {"generation": release.generation, "usable": True, "revision": revision, "chart": chart, "anew": anew}
+        asked = AskedOfRelease(
+            generation=release.generation,
+            usable=True,
+            registry_id=registry.id if registry else None,
+            chart=chart,
+            revision=revision,
+            anew=anew,
+        )
         plan = Plan(
             "release.rollback",
             steps_of("release.rollback", release.spec, anew=anew),
-            {**data, "registry_id": registry.id if registry else None},
+            asked.as_json(),
             needs=await self._dependencies.of_cluster(session, cluster),
             callback_url=how.callback_url,
         )
@@ -295,10 +311,11 @@ class ReleaseService:
             needs.append(Needs(live.id, "end"))
         else:
             await self._ledger.check_free(session, release.id)
+        usable = release.phase == "active" or bool(live and Asked.of(live.input).usable)
         plan = Plan(
             "release.delete",
             steps_of("release.delete", release.spec),
-            {"usable": release.phase == "active" or bool(live and live.input.get("usable")), "force": force},
+            AskedOfRelease(usable=usable, force=force).as_json(),
             needs=needs,
             parent_id=how.parent_id,
             retry_of=how.retry_of,
@@ -327,7 +344,7 @@ class ReleaseService:
         if operation.kind != "release.test":
             release.phase = "creating" if operation.kind == "release.create" else "updating"
         spec = ReleaseSpec.model_validate(release.spec)
-        registry_id = operation.input.get("registry_id")
+        registry_id = AskedOfRelease.of(operation.input).registry_id
         needs = await self._dependencies.needs(session, cluster, spec, registry_id, own_id=release.id)
         plan = Plan.again(operation, needs=needs, parent_id=parent_id)
         return await self._ledger.begin(session, caller, target_of(release), plan)

@@ -66,11 +66,15 @@ async def test_a_need_that_failed(bench: Bench, what: str, status: str) -> None:
     gate = Gate()
     bad = await bench.begin("bad")
     after = await bench.begin("after", needs=[Needs(bad, what)])  # type: ignore[arg-type]
+    async with bench.database.write() as session:
+        (await session.get_one(Operation, after)).data = {"of another owner": 1}
     gate.open("bad")
     gate.open("after")
     async with bench.running(gate.act):
         _, operation = await bench.ended(bad, after)
     assert operation.status == status
+    assert operation.data.pop("of another owner") == 1
+    assert operation.data.keys() == ({"failed_dependency"} if what == "success" else set())
     if what == "success":
         assert operation.error is not None
         assert operation.error["code"] == "dependency_failed"
