@@ -14,12 +14,6 @@ from app.core.crypto import Vault, open_vault
 from app.core.outbound import Rules
 from app.core.settings import Settings
 from app.db.session import Database
-from app.directories import (
-    ReleaseClusters,
-    ReleaseDirectory,
-    ReleaseRegistries,
-    TagDirectory,
-)
 from app.engine.contract import Reconciler
 from app.gateways.aws.clients import AwsClients
 from app.gateways.helm.client import Helm
@@ -30,11 +24,13 @@ from app.kinds.all import KINDS, reconcilers
 from app.kinds.changes import Changes
 from app.kinds.parts import Parts
 from app.operations.group import GroupReconciler
-from app.operations.service import GROUP_KIND, Ledger
+from app.operations.group_kinds import GROUP_KINDS
+from app.operations.service import Ledger
 from app.registries.charts import RegistryCharts
 from app.registries.dependencies import RegistryFeature
 from app.registries.images import ImageLists
 from app.releases.activity import Places
+from app.releases.changes import ReleaseChanges
 from app.releases.charts import Charts
 from app.releases.credentials import CredentialService
 from app.releases.dependencies import ReleaseFeature
@@ -45,6 +41,7 @@ from app.releases.reconcile import Tools
 from app.releases.remove import DeleteRelease, TestRelease
 from app.releases.request_secrets import RequestSecrets
 from app.releases.resolve import Resolver
+from app.releases.sealed import SealedValues
 from app.releases.service import ReleaseService
 from app.releases.with_cluster import ClusterReleases
 from app.webhooks.outbox import Outbox
@@ -78,7 +75,7 @@ class _Releases:
     """What the wiring of releases gives to the rest."""
 
     feature: ReleaseFeature
-    directory: ReleaseDirectory
+    of_clusters: ClusterReleases
     helm: Helm
     open: contextlib.AsyncExitStack
     reconcilers: Mapping[str, Reconciler]
@@ -97,31 +94,32 @@ def _wire_releases(
         max_changes=settings.helm_max_changes,
         confined=settings.helm_confinement,
     )
-    of_registries = ReleaseRegistries(RegistryCharts(database, clouds))
+    of_registries = RegistryCharts(database, clouds)
     charts = Charts(helm, database, vault, of_registries)
-    of_clusters = ReleaseClusters()
-    service = ReleaseService(ledger, of_clusters, of_registries, vault, max_bytes=settings.max_body_bytes)
+    sealed = SealedValues(vault)
+    service = ReleaseService(ledger, of_registries, sealed, max_bytes=settings.max_body_bytes)
     ledger.register("release", service)
     checks = ChartChecks(helm, charts, rules)
     places = Places(settings.helm_max_changes, settings.helm_max_per_cluster)
     kubernetes = KubernetesClients()
     resolver = Resolver(clouds, vault)
-    tools = Tools(database, clouds, of_clusters, service, helm, kubernetes, charts, places, resolver)
+    tools = Tools(database, clouds, sealed, helm, kubernetes, charts, places, resolver)
+    reader = ReleaseReader(clouds, helm, kubernetes, charts)
+    secrets = RequestSecrets(clouds, kubernetes, resolver)
     ensure = EnsureRelease(tools)
     kept_open = contextlib.AsyncExitStack()
     kept_open.push_async_callback(charts.aclose)
     kept_open.push_async_callback(kubernetes.aclose)
     return _Releases(
         ReleaseFeature(
-            service,
+            ReleaseChanges(database, service, sealed, checks, secrets, reader),
             ledger,
-            of_clusters,
-            checks,
-            ReleaseReader(clouds, helm, kubernetes, charts),
+            sealed,
+            reader,
             CredentialService(vault),
-            RequestSecrets(clouds, kubernetes, resolver),
+            secrets,
         ),
-        ReleaseDirectory(ClusterReleases(database, service, of_clusters, checks)),
+        ClusterReleases(database, service, checks),
         helm,
         kept_open,
         {
@@ -137,7 +135,7 @@ def _wire_releases(
 def wire(settings: Settings, database: Database, clients: AwsClients) -> Services:
     """Return the services of a process."""
     vault = open_vault(settings)
-    outbox = Outbox(database.notifier, TagDirectory())
+    outbox = Outbox(database.notifier)
     database.phase_observers.append(outbox.phases)
     ledger = Ledger(database.notifier)
     clouds = AccountClouds(database, clients)
@@ -146,7 +144,7 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
     changes.followers["nodegroup"] = addons.install_after
     parts = Parts(changes)
     releases = _wire_releases(settings, database, ledger, clouds, vault)
-    cluster_service = ClusterService(ledger, parts, addons, releases.directory)
+    cluster_service = ClusterService(ledger, parts, addons, releases.of_clusters)
     ledger.register("cluster", cluster_service)
     cluster_changes = ClusterChanges(
         database,
@@ -154,7 +152,7 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
         cluster_service,
         LiveChecks(),
         parts,
-        releases.directory,
+        releases.of_clusters,
     )
     for kind in KINDS:
         ledger.register(kind, changes)
@@ -171,7 +169,7 @@ def wire(settings: Settings, database: Database, clients: AwsClients) -> Service
         webhooks=WebhookService(vault, Rules.of(settings), outbox, database.notifier),
         open=releases.open,
         reconcilers={
-            GROUP_KIND: GroupReconciler(database),
+            **dict.fromkeys(GROUP_KINDS, GroupReconciler(database)),
             "cluster.create": CreateCluster(database, clouds),
             "cluster.update": UpdateCluster(database, clouds),
             "cluster.delete": DeleteCluster(database, clouds),

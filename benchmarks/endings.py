@@ -20,7 +20,8 @@ async def _begin(database_url: str, count: int, *, of_one_resource: bool) -> Non
     from app.core.ids import new_id
     from app.db.base import DEFAULT_ACCOUNT, DEFAULT_PROJECT
     from app.db.session import Database
-    from app.operations.service import GROUP_KIND, Ledger, Plan, Target
+    from app.operations.group_kinds import CLUSTER_APPLY
+    from app.operations.service import Ledger, Plan, Target
 
     database = Database(database_url)
     ledger = Ledger(database.notifier)
@@ -29,7 +30,7 @@ async def _begin(database_url: str, count: int, *, of_one_resource: bool) -> Non
         async with database.write() as session:
             for cluster in ids:
                 target = Target("cluster", cluster, "bench", DEFAULT_PROJECT, DEFAULT_ACCOUNT, "eu-central-1")
-                plan = Plan(GROUP_KIND, holds_lock=False)
+                plan = Plan(CLUSTER_APPLY, holds_lock=False)
                 await ledger.begin(session, Caller(DEFAULT_PROJECT, "key_bench"), target, plan)
     finally:
         await database.close()

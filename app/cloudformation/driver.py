@@ -2,19 +2,19 @@
 
 Level-triggered: each call looks at the stack first and does the one next thing. Before each side effect the intent is
 written; names and tokens derive from the operation, so that a call that is made again after a crash is the same call.
-What it keeps stands in `context.data[key]`: the `intent`, the `stack_id`, the `change_set`, and `done`: how often each
-intent was carried out. It is counted once the call has returned, so that neither a refused call nor one whose answer
-was lost makes another token of the next one.
+What it keeps stands in `context.data[key]`, a `StackState`. An intent is counted in its `done` once the call has
+returned, so that neither a refused call nor one whose answer was lost makes another token of the next one.
 """
 
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from app.cloudformation.events import is_of, stack_event
 from app.cloudformation.models import WATCHER
 from app.cloudformation.root_cause import failure_of
 from app.core.failure import Failure
+from app.core.record import Record
 from app.engine.contract import Cancelled, Context, Fail, TransientError, Wait, Watch
 from app.gateways.aws.cloudformation import CloudFormation
 from app.gateways.aws.errors import AlreadyExists, Conflict, InvalidRequest, NotFound
@@ -48,6 +48,40 @@ DELETE_TRIES = 2
 LAG_SECONDS = 2.0
 """After which AWS has mostly heard of its own doings."""
 
+Intent = Literal["create", "change", "execute", "cancel", "continue", "clear", "remove"]
+
+
+class StackState(Record):
+    """What the driver keeps of a stack under its key, from one look to the next.
+
+    Attributes:
+        intent: What it was about to do last.
+        stack_id: ARN of the stack.
+        change_set: Name of the last change set.
+        changes: Its number.
+        deleting: A delete was sent that has not been seen to fail.
+        done: How often each intent was carried out.
+    """
+
+    intent: str | None = None
+    stack_id: str | None = None
+    change_set: str = ""
+    changes: int = 0
+    deleting: bool = False
+    done: dict[str, int] = {}
+
+
+class ChangeSets(Record):
+    """What the driver keeps beside its keys: of the operation, because several keys may mean one stack."""
+
+    change_sets: int = 0
+
+
+def was_touched(data: Mapping[str, Any], key: str = "stack") -> bool:
+    """Tell whether a driver has looked at its stack, and may have changed it."""
+    return key in data
+
+
 Replaces = Callable[[Change], bool]
 
 
@@ -68,9 +102,13 @@ class StackDriver:
         self._key = key
 
     @property
-    def _state(self) -> dict[str, Any]:
-        state: dict[str, Any] = self._context.data.setdefault(self._key, {})
-        return state
+    def _state(self) -> StackState:
+        return StackState.within(self._context.data.setdefault(self._key, {}))
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether it has begun something, or waited for what somebody else had begun."""
+        return bool(self._context.data.get(self._key))
 
     async def ensure(self, template: StackTemplate, *, may_replace: Replaces = _is_replaceable) -> Stack | Wait | Fail:
         """Bring the stack to the template; return it once it is there.
@@ -87,7 +125,7 @@ class StackDriver:
             return await self._create(template)
         if stack.status in IN_PROGRESS:
             return await self._wait(stack)
-        match self._state.get("intent"):
+        match self._state.intent:
             case "create" if stack.tags.get(OPERATION_TAG) == self._context.operation.id:
                 return await self._created(stack)
             case "execute" | "change":
@@ -110,13 +148,13 @@ class StackDriver:
 
     async def cancel_update(self, name: str) -> Wait | Cancelled | Fail | None:
         """Take an update back, where AWS allows it; None if there is nothing to take back (any more)."""
-        if self._state.get("intent") not in ("change", "execute", "cancel"):
+        if self._state.intent not in ("change", "execute", "cancel"):
             return None
         stack = await self._find(name)
         if stack is None:
             return None
-        if stack.status == "UPDATE_IN_PROGRESS" and self._state["intent"] != "change":
-            await self._intend("cancel")
+        if stack.status == "UPDATE_IN_PROGRESS" and self._state.intent != "change":
+            await self._intend("cancel", of=stack.id)
             try:
                 await self._cloudformation.cancel_update(stack.id, self._token("cancel", 1))
             except (Conflict, InvalidRequest) as error:  # it has moved on since we looked
@@ -127,7 +165,7 @@ class StackDriver:
         return await self._taken_back(stack)
 
     async def _taken_back(self, stack: Stack) -> Wait | Cancelled | Fail | None:
-        change_set = await self._cloudformation.describe_change_set(stack.id, self._state["change_set"])
+        change_set = await self._cloudformation.describe_change_set(stack.id, self._state.change_set)
         if change_set is not None and change_set.execution_status == "EXECUTE_IN_PROGRESS":
             return Wait(CHANGE_SET_SECONDS)
         if change_set is not None and not change_set.execution_status.startswith("EXECUTE"):
@@ -141,7 +179,7 @@ class StackDriver:
         return Cancelled() if stack.status.startswith("UPDATE_ROLLBACK") else None
 
     async def _find(self, name: str) -> Stack | None:
-        known = self._state.get("stack_id")
+        known = self._state.stack_id
         stack = await self._cloudformation.describe(known or name)
         if known and (stack is None or stack.status in DELETED):
             if stack is not None:
@@ -160,7 +198,7 @@ class StackDriver:
     async def _continue_rollback(self, stack: Stack) -> Wait | Fail:
         if self._done("continue"):
             return await self._failed(stack)
-        await self._intend("continue", stack_id=stack.id)
+        await self._intend("continue", of=stack.id)
         await self._cloudformation.continue_update_rollback(stack.id, self._token("continue", 1))
         self._count("continue")
         return _wait_for(stack.id)
@@ -170,7 +208,7 @@ class StackDriver:
         return await self._delete(stack, "clear", force=True)
 
     async def _create(self, template: StackTemplate) -> Wait:
-        await self._intend("create", stack_id=None)
+        await self._intend("create")
         try:
             stack_id = await self._cloudformation.create(
                 template.name,
@@ -182,7 +220,7 @@ class StackDriver:
         except AlreadyExists as error:  # an earlier stack of that name is not quite gone, or ours was not listed yet
             raise TransientError(error.as_failure(resource=template.name), retry_after=LAG_SECONDS) from error
         self._count("create")
-        self._state["stack_id"] = stack_id
+        self._state.stack_id = stack_id
         return _wait_for(stack_id)
 
     async def _created(self, stack: Stack) -> Stack | Fail:
@@ -192,10 +230,12 @@ class StackDriver:
         return await self._failed(stack)
 
     async def _change(self, stack: Stack, template: StackTemplate) -> Wait:
-        number = self._context.data.get("change_sets", 0) + 1  # of the operation: several keys may mean one stack
-        self._context.data["change_sets"] = number
-        name = change_set_name(self._context.operation.id, number)
-        await self._intend("change", stack_id=stack.id, change_set=name, changes=number)
+        made = ChangeSets.within(self._context.data)
+        made.change_sets += 1
+        number = made.change_sets
+        name, state = change_set_name(self._context.operation.id, number), self._state
+        state.change_set, state.changes = name, number
+        await self._intend("change", of=stack.id)
         tags = dict(template.tags)
         if OPERATION_TAG in stack.tags:  # a changed tag would touch every resource of the stack
             tags[OPERATION_TAG] = stack.tags[OPERATION_TAG]
@@ -215,7 +255,7 @@ class StackDriver:
         return Wait(CHANGE_SET_SECONDS / 3)  # a small one is there at once
 
     async def _carry_change(self, stack: Stack, template: StackTemplate, may_replace: Replaces) -> Stack | Wait | Fail:
-        change_set = await self._cloudformation.describe_change_set(stack.id, self._state["change_set"])
+        change_set = await self._cloudformation.describe_change_set(stack.id, self._state.change_set)
         if change_set is None or change_set.execution_status == "OBSOLETE":
             return await self._updated(stack) if self._is_last(stack) else await self._change(stack, template)
         if change_set.execution_status == "AVAILABLE":
@@ -248,9 +288,9 @@ class StackDriver:
                     hint="Change what can be changed in place, or create a new resource beside this one.",
                 )
             )
-        await self._intend("execute")
+        await self._intend("execute", of=stack.id)
         try:
-            token = self._token("execute", self._state["changes"])
+            token = self._token("execute", self._state.changes)
             await self._cloudformation.execute_change_set(stack.id, change_set.name, token)
         except (Conflict, NotFound) as error:  # executed before a crash, or outdated, since we looked: look again
             raise TransientError(error.as_failure(resource=stack.name), retry_after=LAG_SECONDS) from error
@@ -263,17 +303,19 @@ class StackDriver:
         return await self._failed(stack)
 
     async def _wait(self, stack: Stack) -> Wait:
-        self._state["stack_id"] = stack.id
+        self._state.stack_id = stack.id
         return _wait_for(stack.id)
 
     async def _failed(self, stack: Stack) -> Fail:
         events = await self._record_events(stack)
         return Fail(failure_of(stack.status, events, reason=stack.status_reason))
 
-    async def _delete(self, stack: Stack, intent: str, *, force: bool) -> Wait | Fail:
+    async def _delete(self, stack: Stack, intent: Literal["remove", "clear"], *, force: bool) -> Wait | Fail:
         """Delete a settled stack; again if that failed, by force if need be and allowed."""
         failed = stack.status == "DELETE_FAILED"
-        if failed and self._state.pop("deleting", None):
+        state = self._state
+        if failed and state.deleting:
+            state.deleting = False
             self._count(intent)
         tries = self._done(intent)
         forced = force and failed and tries >= DELETE_TRIES
@@ -281,12 +323,12 @@ class StackDriver:
             return await self._failed(stack)
         if forced:
             await self._warn_of_leftovers(stack)
-        await self._intend(intent, stack_id=stack.id)
+        await self._intend(intent, of=stack.id)
         try:
             await self._cloudformation.delete(stack.id, self._token(intent, tries + 1), force=forced)
         except Conflict as error:  # it moved into a state that takes no delete yet
             raise TransientError(error.as_failure(resource=stack.name), retry_after=5.0) from error
-        self._state["deleting"] = True
+        self._state.deleting = True
         return _wait_for(stack.id)
 
     async def _warn_of_leftovers(self, stack: Stack) -> None:
@@ -306,18 +348,20 @@ class StackDriver:
 
     def _is_last(self, stack: Stack) -> bool:
         """Tell whether our change set made the stack's last change."""
-        return f"/{self._state['change_set']}/" in (stack.change_set_id or "")
+        return f"/{self._state.change_set}/" in (stack.change_set_id or "")
 
     def _done(self, intent: str) -> int:
-        done: int = self._state.get("done", {}).get(intent, 0)
-        return done
+        return self._state.done.get(intent, 0)
 
     def _count(self, intent: str) -> None:
-        self._state["done"] = {**self._state.get("done", {}), intent: self._done(intent) + 1}
+        state = self._state
+        state.done = {**state.done, intent: self._done(intent) + 1}
 
     def _token(self, what: str, attempt: int) -> str:
         return client_token(self._context.operation.id, f"{self._key}-{what}", attempt)
 
-    async def _intend(self, intent: str, **more: Any) -> None:
-        state = {**self._state, "intent": intent, **more}
-        await self._context.intend(**{self._key: state})
+    async def _intend(self, intent: Intent, *, of: str | None = None) -> None:
+        """Write down what is about to be done, and to which stack; None is one that is yet to be created."""
+        state = self._state
+        state.intent, state.stack_id = intent, of
+        await self._context.intend()

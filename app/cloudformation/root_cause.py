@@ -108,12 +108,6 @@ def failure_of(
     )
 
 
-def failed_resources(events: Sequence[StackEvent], *, token: str | None = None) -> list[str]:
-    """Return the logical ids that the present attempt could not delete: what a retry may have to retain."""
-    attempt = present_attempt(events, token=token)
-    return list(dict.fromkeys(e.logical_id for e in attempt if e.status == "DELETE_FAILED" and not e.is_stack))
-
-
 def _begins(event: StackEvent) -> bool:
     if not event.is_stack or not event.status.endswith("_IN_PROGRESS"):
         return False

@@ -4,10 +4,11 @@ from typing import Any, ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.cloudformation.driver import StackDriver
+from app.cloudformation.driver import StackDriver, was_touched
 from app.clusters import repository
 from app.clusters.live import default_addon_version
 from app.clusters.models import Cluster
+from app.clusters.progress import AskedOfCluster, Progress
 from app.clusters.schemas import ClusterSpec
 from app.clusters.template import FIRST_ADDONS, cluster_outputs, cluster_stack, cluster_stack_name, network_facts
 from app.clusters.update_groups import LAST, stages_of_create, stages_of_update
@@ -17,6 +18,7 @@ from app.engine.contract import Advance, Cancelled, Context, Done, Ending, Fail,
 from app.engine.models import Operation
 from app.gateways.aws.cloud import Cloud, Clouds
 from app.gateways.aws.logs import control_plane_log_group
+from app.operations.records import Asked
 from app.operations.transitions import settle
 
 
@@ -30,9 +32,9 @@ class ClusterReconciler(Reconciler):
     async def settle(self, session: AsyncSession, operation: Operation, ending: Ending) -> None:
         """Write phase, conditions and outputs into the cluster's row."""
         cluster = await repository.by_id(session, operation.resource_id)
-        usable = operation.input.get("usable", False)
+        usable = Asked.of(operation.input).usable
         if operation.kind == "cluster.delete":  # it serves on as long as its stack was not touched
-            usable = usable and "stack" not in operation.data
+            usable = usable and not was_touched(operation.data)
         settle(cluster, operation, ending, usable=usable)
 
     async def _cluster(self, context: Context) -> Cluster:
@@ -51,8 +53,8 @@ class ClusterReconciler(Reconciler):
         stages: list[tuple[str, dict[str, Any]]],
     ) -> Outcome:
         """Bring the stack to the next stage; what has been reached is kept, also if a later stage fails."""
-        done = context.data.get("done", 0)
-        step, document = stages[done]
+        progress = Progress.within(context.data)
+        step, document = stages[progress.done]
         context.step(step)
         spec = ClusterSpec.model_validate(document)
         driver = StackDriver(context, cloud.cloudformation, key=step)
@@ -60,10 +62,10 @@ class ClusterReconciler(Reconciler):
         if isinstance(result, Wait | Fail):
             return result
         outputs = dict(result.outputs)
-        context.data["outputs"] = cluster_outputs(outputs)
-        context.data["facts"] = {**facts, **network_facts(outputs, facts), "stack_id": result.id, APPLIED: document}
-        context.data["done"] = done + 1
-        return Done() if done + 1 == len(stages) else Advance("stack")
+        progress.outputs = cluster_outputs(outputs)
+        progress.facts = {**facts, **network_facts(outputs, facts), "stack_id": result.id, APPLIED: document}
+        progress.done += 1
+        return Done() if progress.done == len(stages) else Advance("stack")
 
 
 class CreateCluster(ClusterReconciler):
@@ -74,14 +76,15 @@ class CreateCluster(ClusterReconciler):
     async def reconcile(self, context: Context) -> Outcome:
         """Do the one next thing."""
         cluster, cloud = await self._cluster(context), await self._cloud(context)
-        if context.operation.cancel_requested and not context.data.get("done"):
+        progress = Progress.within(context.data)
+        if context.operation.cancel_requested and not progress.done:
             return await self._cancel(context, cluster, cloud)
         if context.phase == "begin":
             context.step("prepare")
             spec = ClusterSpec.model_validate(cluster.spec)
-            context.data["facts"] = await self._prepare(cluster, spec, cloud)
+            progress.facts = await self._prepare(cluster, spec, cloud)
             return Advance("stack")
-        return await self._bring(context, cloud, cluster, context.data["facts"], stages_of_create(cluster.spec))
+        return await self._bring(context, cloud, cluster, progress.facts, stages_of_create(cluster.spec))
 
     async def _prepare(self, cluster: Cluster, spec: ClusterSpec, cloud: Cloud) -> dict[str, Any]:
         """Find out what the template needs, and make the log group, which is not in the stack: EKS writes it again."""
@@ -115,22 +118,23 @@ class UpdateCluster(CreateCluster):
         cluster, cloud = await self._cluster(context), await self._cloud(context)
         if not cluster.observed_generation:
             return await super().reconcile(context)
-        stages = stages_of_update(context.operation.input["before"], cluster.spec)
-        step, document = stages[context.data.get("done", 0)]
+        asked, progress = AskedOfCluster.of(context.operation.input), Progress.within(context.data)
+        stages = stages_of_update(asked.before, cluster.spec)
+        step, document = stages[progress.done]
         context.step(step)
         if context.operation.cancel_requested:
             driver = StackDriver(context, cloud.cloudformation, key=step)
             taken_back = await driver.cancel_update(cluster_stack_name(cluster.id, cluster.name))
             if taken_back is not None:
                 return taken_back
-            if not context.data.get(step):
+            if not driver.has_worked:
                 return Cancelled()
-        if step == "update_logging" and step not in context.data:
+        if step == "update_logging" and not was_touched(context.data, step):
             await self._prepare_logs(cluster, ClusterSpec.model_validate(document), cloud)
-        facts = {**cluster.facts, **context.data.get("facts", {})}
-        if step == LAST and context.operation.input["version_change"] and step not in context.data:
+        facts = {**cluster.facts, **progress.facts}
+        if step == LAST and asked.version_change and not was_touched(context.data, step):
             facts["addon_versions"] = await self._addon_versions(cloud, document["version"])
-            context.data["facts"] = facts
+            progress.facts = facts
         return await self._bring(context, cloud, cluster, facts, stages)
 
     @staticmethod
@@ -159,7 +163,7 @@ class DeleteCluster(ClusterReconciler):
             context.step("delete_stack")
             driver = StackDriver(context, cloud.cloudformation)
             name = cluster_stack_name(cluster.id, cluster.name)
-            result = await driver.remove(name, force=context.operation.input.get("force", False))
+            result = await driver.remove(name, force=Asked.of(context.operation.input).force)
             return Advance("leftovers") if result is None else result
         context.step("delete_log_group")
         await cloud.logs.delete_log_group(control_plane_log_group(cluster.name))

@@ -9,7 +9,6 @@ from app.clusters.dependencies import ClusterDocument, FeatureDep, clusters_out
 from app.clusters.kubeconfig import kubeconfig
 from app.clusters.models import Cluster
 from app.clusters.schemas import ClusterOut
-from app.db import resources
 from app.db.session import Database
 from app.http.caller import CallerDep
 from app.http.change import Change, ChangeDep
@@ -17,7 +16,7 @@ from app.http.etag import conditional
 from app.http.openapi import problems
 from app.http.pagination import Page, PageQuery, TagQuery
 from app.http.route import JSON, StrictRoute, accepts
-from app.operations.dependencies import DRY_RUN, DatabaseDep, DryRunQuery, begin_or_plan
+from app.operations.dependencies import DRY_RUN, DatabaseDep, DryRunQuery, begin_or_plan, page_of_resources
 from app.operations.schemas import OperationOut
 
 router = APIRouter(route_class=StrictRoute, tags=["clusters"])
@@ -35,16 +34,9 @@ async def list_clusters(
 ) -> Page[ClusterOut]:
     """List clusters, newest first."""
     async with database.read() as session:
-        rows = await resources.list_page(
-            session,
-            Cluster,
-            caller.project_id,
-            limit=page.fetch,
-            before=page.after_text,
-            tags=tags,
-            include_deleted=include_deleted,
+        kept, token = await page_of_resources(
+            session, Cluster, caller, page, tags=tags, include_deleted=include_deleted
         )
-        kept, token = page.cut(rows, lambda row: row.id)
         return Page(items=await clusters_out(session, kept), next_page_token=token)
 
 

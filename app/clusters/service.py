@@ -15,6 +15,7 @@ from app.clusters.errors import (
 )
 from app.clusters.models import Cluster
 from app.clusters.ports import Addons, Parts, Releases
+from app.clusters.progress import AskedOfCluster
 from app.clusters.schemas import ClusterSpec
 from app.clusters.template import cluster_stack
 from app.clusters.update_groups import stages_of_create, steps_of_update
@@ -25,7 +26,8 @@ from app.db import resources
 from app.engine.models import Operation
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
-from app.operations.service import GROUP_KIND, Ledger, Needs, Plan, Target
+from app.operations.group_kinds import CLUSTER_APPLY
+from app.operations.service import Ledger, Needs, Plan, Target
 from app.operations.transitions import check_unchanged, want
 from app.stacks.immutable import cluster_violations
 
@@ -94,12 +96,12 @@ class ClusterService:
                 session,
                 caller,
                 target_of(cluster),
-                Plan(GROUP_KIND, warnings=warnings, holds_lock=False, callback_url=callback_url),
+                Plan(CLUSTER_APPLY, warnings=warnings, holds_lock=False, callback_url=callback_url),
             )
         plan = Plan(
             "cluster.create",
             create_steps(spec),
-            {"generation": 1, "usable": False},
+            AskedOfCluster(generation=1, usable=False).as_json(),
             warnings=() if parent else warnings,
             parent_id=parent.id if parent else None,
             callback_url=None if parent else callback_url,
@@ -180,17 +182,18 @@ class ClusterService:
             cluster.facts = facts
         cluster_stack(cluster.id, spec, cluster.facts)  # what no template can say is better refused than failed
         upgrades = bool(cluster.observed_generation) and before.version != spec.version
-        data = {"usable": cluster.phase == "active", "before": cluster.applied_spec, "version_change": upgrades}
+        usable, applied = cluster.phase == "active", cluster.applied_spec
         want(cluster, spec.model_dump(mode="json"), spec.tags)
         cluster.phase = "updating"
         parent: Operation | None = None
         if addons_change and cluster.observed_generation:
-            plan = Plan(GROUP_KIND, holds_lock=False, callback_url=callback_url)
+            plan = Plan(CLUSTER_APPLY, holds_lock=False, callback_url=callback_url)
             parent = await self._ledger.begin(session, caller, target_of(cluster), plan)
+        asked = AskedOfCluster(generation=cluster.generation, usable=usable, before=applied, version_change=upgrades)
         plan = Plan(
             "cluster.update",
             steps_of_update(before, spec) if cluster.observed_generation else create_steps(spec),
-            {**data, "generation": cluster.generation},
+            asked.as_json(),
             parent_id=parent.id if parent else None,
             callback_url=None if parent else callback_url,
         )
@@ -229,7 +232,7 @@ class ClusterService:
         """Tell whether what runs can be stopped: a create, and an update that changes no version."""
         if operation.kind == "cluster.create":
             return True
-        return operation.kind == "cluster.update" and not operation.input.get("version_change")
+        return operation.kind == "cluster.update" and not AskedOfCluster.of(operation.input).version_change
 
     async def retry(
         self, session: AsyncSession, caller: Caller, operation: Operation, *, parent_id: str | None = None
@@ -239,7 +242,7 @@ class ClusterService:
             cluster = await repository.get(session, caller.project_id, operation.resource_id, lock=True)
         except ClusterNotFoundError as error:
             raise NotRetryableError(f"Cluster {operation.resource_name!r} is gone.") from error
-        if operation.kind == GROUP_KIND:
+        if operation.kind == CLUSTER_APPLY:
             return await self._retry_group(session, caller, cluster, operation)
         if operation.kind == "cluster.delete":
             return await self._begin_delete(session, caller, cluster, retry_of=operation.id, callback_url=None)
@@ -260,7 +263,7 @@ class ClusterService:
         self, session: AsyncSession, caller: Caller, cluster: Cluster, parent: Operation
     ) -> Operation:
         children = (await operations.children_of(session, [parent.id]))[parent.id]
-        plan = Plan(GROUP_KIND, retry_of=parent.id, holds_lock=False)
+        plan = Plan(CLUSTER_APPLY, retry_of=parent.id, holds_lock=False)
         new = await self._ledger.begin(session, caller, target_of(cluster), plan)
         left = [child for child in children if await self._is_left_to_do(session, child)]
         releases = [child for child in left if child.resource_type == "release"]
@@ -293,7 +296,7 @@ class ClusterService:
         plan = Plan(
             "cluster.delete",
             DELETE_STEPS,
-            {"usable": usable, "force": retry_of is not None},
+            AskedOfCluster(usable=usable, force=retry_of is not None).as_json(),
             needs=[Needs(superseded.id, "end")] if superseded else (),
             retry_of=retry_of,
             callback_url=callback_url,

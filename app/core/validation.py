@@ -215,3 +215,12 @@ def differences(before: Any, after: Any, pointer: str) -> Iterator[str]:
             yield from differences(before.get(key), after.get(key), f"{pointer}/{escaped}")
     elif before != after:
         yield pointer
+
+
+def at_pointer(document: Any, pointer: str) -> Any:
+    """Return what stands at a pointer that leads through mappings only; None if nothing does."""
+    for part in pointer.split("/")[1:]:
+        if not isinstance(document, Mapping):
+            return None
+        document = document.get(part.replace("~1", "/").replace("~0", "~"))
+    return document

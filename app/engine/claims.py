@@ -21,7 +21,7 @@ from app.db.notify import OPERATIONS, Notifier
 from app.db.types import utcnow
 from app.engine import lost
 from app.engine.metrics import CLAIMS_LOST
-from app.engine.models import LIVE, Operation, OperationDependency, OperationEvent
+from app.engine.models import LIVE, Admission, FailedDependency, Operation, OperationDependency, OperationEvent
 
 BLOCKED_RECHECK_SECONDS = 60.0
 """How often an operation whose dependencies have not ended is looked at without being woken."""
@@ -191,11 +191,13 @@ async def _note_failed_dependencies(session: AsyncSession, admitted: Sequence[Op
             col(Operation.finished_at).is_not(None),
         )
     )
+    data = {row.id: row.data for row in admitted}
     for operation_id, needed in (await session.execute(query)).all():
         why = f": {needed.error['message']}" if needed.error else ""
-        note = {"operation_id": needed.id, "message": f"{needed.kind} of {needed.resource_name!r} {needed.status}{why}"}
+        message = f"{needed.kind} of {needed.resource_name!r} {needed.status}{why}"
+        noted = Admission(failed_dependency=FailedDependency(operation_id=needed.id, message=message)).as_json()
         await session.execute(
-            update(Operation).where(col(Operation.id) == operation_id).values(data={"failed_dependency": note})
+            update(Operation).where(col(Operation.id) == operation_id).values(data={**data[operation_id], **noted})
         )
 
 

@@ -3,9 +3,11 @@
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, UniqueConstraint, text
 from sqlmodel import Field
 
+from app.core.record import Record
 from app.db.base import Table
 from app.db.types import JsonDocument, UtcDateTime, utcnow
 
@@ -69,6 +71,19 @@ class Operation(Table, table=True):
     created_at: datetime = Field(default=None, sa_type=UtcDateTime, sa_column_kwargs={"default": utcnow()})
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class FailedDependency(BaseModel):
+    """A success that an operation needed and that did not come."""
+
+    operation_id: str
+    message: str
+
+
+class Admission(Record):
+    """What admission leaves in an operation's `data`."""
+
+    failed_dependency: FailedDependency | None = None
 
 
 class OperationDependency(Table, table=True):

@@ -35,7 +35,7 @@ from app.engine.contract import (
     Wait,
 )
 from app.engine.metrics import CLAIMS, DEAD_LETTERS, FENCED, RECONCILE_SECONDS
-from app.engine.models import Operation
+from app.engine.models import Admission, FailedDependency, Operation
 from app.engine.results import Result, ResultWriter
 
 log = logging.getLogger(__name__)
@@ -368,7 +368,7 @@ class Engine:
 def _foregone(context: Context) -> Result | None:
     """Return the end of an operation that is not to be called at all."""
     operation = context.operation
-    missing = context.data.get("failed_dependency")
+    missing = Admission.of(context.data).failed_dependency
     if missing and not operation.cancel_requested:
         return Result(context, Fail(_dependency_failed(missing)))
     if failure := lost.failure(operation):
@@ -378,11 +378,11 @@ def _foregone(context: Context) -> Result | None:
     return None
 
 
-def _dependency_failed(missing: dict[str, str]) -> Failure:
+def _dependency_failed(missing: FailedDependency) -> Failure:
     return Failure(
         "dependency_failed",
-        f"{missing['operation_id']} was needed and did not succeed: {missing['message']}",
-        hint=f"Read operation {missing['operation_id']}, put its cause right, then retry both.",
+        f"{missing.operation_id} was needed and did not succeed: {missing.message}",
+        hint=f"Read operation {missing.operation_id}, put its cause right, then retry both.",
         retryable=True,
     )
 

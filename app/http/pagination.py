@@ -43,7 +43,7 @@ class PageRequest:
 
     Attributes:
         limit: How many items it holds, 1 to `MAX_LIMIT`.
-        after: The key of the last item of the page before (of the type that `page_of`'s `key` gives), or None.
+        after: The key of the last item of the page before (of the type that the `key` of `cut` gives), or None.
         binding: What tokens of this list and these filters are bound to.
     """
 
@@ -77,15 +77,6 @@ class PageRequest:
             return rows, None
         kept = rows[: self.limit]
         return kept, _encode(key(kept[-1]), self.binding)
-
-
-def page_of(rows: Sequence[T], page: PageRequest, key: Callable[[T], Key]) -> Page[T]:
-    """Return the page made of up to `page.fetch` rows, in the list's order; `key` gives what the next one begins after.
-
-    The rows are the items themselves; where rows have yet to be turned into items, use `PageRequest.cut`.
-    """
-    items, token = page.cut(rows, key)
-    return Page(items=list(items), next_page_token=token)
 
 
 async def page_request(

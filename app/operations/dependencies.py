@@ -1,14 +1,18 @@
 """What the routes of operations need from the app: the database and the ledger, and the pages of their lists."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Query, Request, Response
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import Caller
 from app.core.errors import FieldError, InvalidError
+from app.db import resources
+from app.db.base import ResourceColumns
 from app.db.session import Database
 from app.engine.models import LIVE, Operation
 from app.http import sse
@@ -17,13 +21,15 @@ from app.http.change import Change
 from app.http.concurrency import Streams
 from app.http.pagination import Page, PageRequest
 from app.operations import repository
-from app.operations.feed import Feed
+from app.operations.feed import FOLLOW_SECONDS, Feed
 from app.operations.plans import PlanOut, plan_out
 from app.operations.prepared import Begin, Prepared
 from app.operations.schemas import EventOut, OperationOut, OperationStatus, ResourceRef, event_out, operation_out
 from app.operations.service import Ledger
 
 _INT64 = 2**63
+
+R = TypeVar("R", bound=ResourceColumns)
 
 
 def get_database(request: Request) -> Database:
@@ -57,7 +63,8 @@ async def begin_or_plan(change: Change, ledger: Ledger, prepared: Prepared, *, d
     if dry_run:
         async with change.rehearsal() as session:
             await prepared.begin(session, how)
-            plan = plan_out(prepared, ledger.begun(session))
+            begun = ledger.begun(session)
+        plan = await asyncio.to_thread(plan_out, prepared, begun)
         async with change.transaction() as session:
             return await change.answer(session, 200, plan)
     async with change.transaction() as session:
@@ -134,6 +141,11 @@ class Following:
         counted = self.streams.one(self.caller.key_id)
         return sse.EventStream(source, counted, heartbeat_seconds=self.heartbeat_seconds)
 
+    async def note(self, operation_ids: Sequence[str]) -> None:
+        """Note that somebody reads these operations: what AWS reports of them is fetched as it happens for a while."""
+        async with self.database.write() as session:
+            await repository.follow(session, operation_ids, FOLLOW_SECONDS)
+
 
 async def following(
     request: Request,
@@ -156,6 +168,29 @@ async def following(
 
 
 FollowingDep = Annotated[Following, Depends(following)]
+
+
+async def page_of_resources(
+    session: AsyncSession,
+    table: type[R],
+    caller: Caller,
+    page: PageRequest,
+    *where: ColumnElement[bool],
+    tags: Mapping[str, str] | None,
+    include_deleted: bool,
+) -> tuple[Sequence[R], str | None]:
+    """Return a page of the caller's resources, newest first, and the token of the next page if there is one."""
+    rows = await resources.list_page(
+        session,
+        table,
+        caller.project_id,
+        *where,
+        limit=page.fetch,
+        before=page.after_text,
+        tags=tags,
+        include_deleted=include_deleted,
+    )
+    return page.cut(rows, lambda row: row.id)
 
 
 async def page_of_operations(

@@ -1,12 +1,12 @@
 """What a change would do, as callers see it: `?dry_run=true`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.cloudformation.plan import ResourceChange, changes_between
-from app.core.validation import differences
+from app.core.validation import at_pointer, differences
 from app.engine.models import Operation
 from app.operations.prepared import Prepared, StackChange
 
@@ -73,7 +73,7 @@ class PlanOut(BaseModel):
 
 
 def plan_out(prepared: Prepared, begun: Sequence[Operation]) -> PlanOut:
-    """Return what a prepared change would do.
+    """Return what a prepared change would do. Slow: use a thread.
 
     Args:
         prepared: The change.
@@ -83,8 +83,14 @@ def plan_out(prepared: Prepared, begun: Sequence[Operation]) -> PlanOut:
     return PlanOut(
         steps=[PlanStepOut(kind=each.kind, resource=each.resource_name) for each in begun],
         spec_diff=[
-            FieldPlanOut(pointer=pointer, before=_at(before, pointer), after=_at(after, pointer))
-            for pointer in differences(before, after, "")
+            *(
+                FieldPlanOut(pointer=pointer, before=at_pointer(before, pointer), after=at_pointer(after, pointer))
+                for pointer in differences(before, after, "")
+            ),
+            *(
+                FieldPlanOut(pointer=each.pointer, before=each.before, after=each.after)
+                for each in prepared.secretive()
+            ),
         ],
         stacks=[_stack_out(change) for change in prepared.stacks() if any(change)],
         warnings=list(prepared.warnings),
@@ -103,12 +109,3 @@ def _resource_out(change: ResourceChange) -> ResourceChangeOut:
     return ResourceChangeOut(
         logical_id=change.logical_id, type=change.type, action=change.action, properties=properties
     )
-
-
-def _at(document: Mapping[str, Any] | None, pointer: str) -> Any:
-    found: Any = document
-    for part in pointer.split("/")[1:]:
-        if not isinstance(found, Mapping):
-            return None
-        found = found.get(part.replace("~1", "/").replace("~0", "~"))
-    return found

@@ -38,6 +38,26 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldChange:
+    """A field of a spec that would be another one, as callers may see it.
+
+    Attributes:
+        pointer: Into the spec.
+        before: None if it is not there.
+        after: Likewise.
+    """
+
+    pointer: str
+    before: Any
+    after: Any
+
+
+def _nothing_secret() -> Sequence[FieldChange]:
+    """Return no more fields than the specs show."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A change that has been looked at, at AWS too, in no transaction.
 
@@ -47,6 +67,7 @@ class Prepared:
         stacks: Makes the same as templates, for who wants to see the difference.
         begin: Writes the desired state and the operation, in the caller's transaction; returns the operation.
         warnings: What the caller should know.
+        secretive: Makes the changes of what stands in neither spec because it holds secrets, for who wants to see them.
     """
 
     before: Mapping[str, Any] | None
@@ -54,3 +75,4 @@ class Prepared:
     stacks: Callable[[], Sequence[StackChange]]
     begin: Callable[[AsyncSession, Begin], Awaitable[Operation]]
     warnings: Sequence[str] = ()
+    secretive: Callable[[], Sequence[FieldChange]] = _nothing_secret

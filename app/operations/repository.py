@@ -12,6 +12,7 @@ from sqlmodel import col
 from app.db.types import utcnow
 from app.engine.models import LIVE, Operation, OperationDependency, OperationEvent, OperationWatch
 from app.operations.errors import OperationNotFoundError
+from app.operations.group_kinds import GROUP_KINDS
 from app.operations.schemas import ResourceRef, event_out
 
 
@@ -43,7 +44,7 @@ async def latest_of(session: AsyncSession, resource_id: str) -> Operation | None
     """Return the resource's newest operation that holds (or held) its lock."""
     query = (
         select(Operation)
-        .where(col(Operation.resource_id) == resource_id, col(Operation.kind) != "cluster.apply")
+        .where(col(Operation.resource_id) == resource_id, col(Operation.kind).not_in(GROUP_KINDS))
         .order_by(col(Operation.id).desc())
         .limit(1)
     )

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
 
+from app.core.caller import Caller
 from app.http.caller import CallerDep
 from app.http.change import ChangeDep
 from app.http.openapi import problems
@@ -13,6 +14,7 @@ from app.http.route import StrictRoute
 from app.operations import repository
 from app.operations.dependencies import (
     DatabaseDep,
+    Following,
     FollowingDep,
     LedgerDep,
     OperationFilter,
@@ -21,8 +23,8 @@ from app.operations.dependencies import (
     page_of_operations,
     with_children,
 )
-from app.operations.feed import FOLLOW_SECONDS
 from app.operations.schemas import EventOut, OperationOut
+from app.operations.service import Ledger
 from app.operations.streams import OperationStream, ProjectStream, has_news
 
 router = APIRouter(route_class=StrictRoute)
@@ -73,19 +75,23 @@ async def list_operation_events(
     A stream begins with the first event (or after `Last-Event-ID`) and ends, once all have ended, with the message
     `end`, whose data is the operation.
     """
-    after = follow.after or 0
     async with follow.database.read() as session:
         row = await repository.get(session, caller.project_id, operation)
         family, live = await with_children(session, row)
     if follow.streaming:
-        if follow.resumes and not live and not await has_news(follow.database, operation, after):
-            return Response(status_code=204)  # what tells an EventSource not to come back
-        return follow.stream(OperationStream(follow.database, follow.feed, ledger, caller, operation, after=after))
+        return await _stream(caller, ledger, operation, follow, live=bool(live))
     if live:
-        async with follow.database.write() as session:
-            await repository.follow(session, live, FOLLOW_SECONDS)
+        await follow.note(live)
     async with follow.database.read() as session:
-        return json(await page_of_events(session, caller, page, after=after, operation_ids=family))
+        return json(await page_of_events(session, caller, page, after=follow.after or 0, operation_ids=family))
+
+
+async def _stream(caller: Caller, ledger: Ledger, operation: str, follow: Following, *, live: bool) -> Response:
+    """Return the events of an operation as a stream, or what tells an EventSource not to come back: all was told."""
+    after = follow.after or 0
+    if follow.resumes and not live and not await has_news(follow.database, operation, after):
+        return Response(status_code=204)
+    return follow.stream(OperationStream(follow.database, follow.feed, ledger, caller, operation, after=after))
 
 
 @router.get("/events", tags=["operations"], response_model=Page[EventOut], responses={200: STREAM, **problems(429)})

@@ -18,14 +18,11 @@ from app.engine import claims
 from app.engine.models import LIVE, Operation, OperationDependency
 from app.operations import repository
 from app.operations.errors import CallbackExistsError, NotCancellableError, NotRetryableError, OperationInProgressError
+from app.operations.group_kinds import GROUP_KINDS
 from app.operations.schemas import OperationOut, operation_out
 
 FIRST_PHASE = "begin"
 """The phase in which every kind of operation starts."""
-
-GROUP_KIND = "cluster.apply"
-"""A parent: it holds no lock and does nothing itself."""
-
 
 _BEGUN = "operations begun"
 
@@ -150,7 +147,7 @@ class Ledger:
     def begun(self, session: AsyncSession) -> Sequence[Operation]:
         """Return the operations that a transaction has begun so far, in their order, without those that hold others."""
         begun: list[Operation] = session.info.get(_BEGUN, [])
-        return [operation for operation in begun if operation.kind != GROUP_KIND]
+        return [operation for operation in begun if operation.kind not in GROUP_KINDS]
 
     async def add_needs(self, session: AsyncSession, operation: Operation, needs: Sequence[Needs]) -> None:
         """Say what an operation waits for; it must be pending, in this very transaction."""
@@ -227,7 +224,7 @@ class Ledger:
             raise NotCancellableError(f"The operation has already {operation.status}.", operation_id=operation.id)
         children = (await repository.children_of(session, [operation.id]))[operation.id]
         stopped = [child for child in children if child.status in LIVE and self._is_cancellable(child)]
-        if not self._is_cancellable(operation) or (operation.kind == GROUP_KIND and not stopped):
+        if not self._is_cancellable(operation) or (operation.kind in GROUP_KINDS and not stopped):
             raise NotCancellableError(f"{operation.kind} cannot be stopped.", operation_id=operation.id)
         ids = [operation.id, *(child.id for child in stopped)]
         await claims.lock(session, col(Operation.id).in_(ids))
@@ -252,7 +249,7 @@ class Ledger:
         operation = await repository.get(session, caller.project_id, operation_id)
         if operation.status not in ("failed", "cancelled"):
             raise NotRetryableError(f"The operation is {operation.status}; only a failed one is retried.")
-        if operation.kind != GROUP_KIND:
+        if operation.kind not in GROUP_KINDS:
             await self.check_free(session, operation.resource_id)
             latest = await repository.latest_of(session, operation.resource_id)
             if latest is not None and latest.id != operation.id:
@@ -284,7 +281,7 @@ class Ledger:
             raise in_progress(operation)
 
     def _is_cancellable(self, operation: Operation) -> bool:
-        return operation.kind == GROUP_KIND or self._changes[operation.resource_type].is_cancellable(operation)
+        return operation.kind in GROUP_KINDS or self._changes[operation.resource_type].is_cancellable(operation)
 
 
 def in_progress(live: Operation) -> OperationInProgressError:

@@ -7,6 +7,7 @@ from app.db.base import ResourceColumns
 from app.engine.contract import Ending
 from app.engine.models import Operation
 from app.operations.errors import ChangedMeanwhileError
+from app.operations.records import Asked, Found
 
 Verb = Literal["create", "update", "delete"]
 
@@ -81,8 +82,9 @@ def settle(
     assert verb is not None  # noqa: S101 - a kind has a verb
     at = operation.finished_at
     assert at is not None  # noqa: S101 - the engine settles what has ended
-    row.outputs = {**row.outputs, **operation.data.get("outputs", {})}
-    row.facts = {**row.facts, **operation.data.get("facts", {})}
+    found = Found.of(operation.data)
+    row.outputs = {**row.outputs, **found.outputs}
+    row.facts = {**row.facts, **found.facts}
     if row.phase == "deleting" and verb != "delete":
         return
     phase = phase_after(verb, ending, usable=usable)
@@ -92,7 +94,8 @@ def settle(
     row.phase = phase
     row.conditions = _conditions(row.conditions, operation, ending, phase, at)
     if ending == "succeeded":
-        row.observed_generation = operation.input.get("generation", row.generation)
+        applied = Asked.of(operation.input).generation
+        row.observed_generation = row.generation if applied is None else applied
 
 
 def _conditions(

@@ -24,7 +24,7 @@ from app.registries.settings import (
     ReplicationSpec,
     cache_rule_of,
     cache_rule_out,
-    check_mutable,
+    put_cache_rule,
     replication_of,
     replication_out,
 )
@@ -74,16 +74,7 @@ async def put_pull_through_cache_rule(
     prefix: PrefixPath, spec: CacheRuleSpec, change: DirectChangeDep, cloud: CloudDep
 ) -> Response:
     """Make a rule, or give one that is there another secret or role: all that ECR can change of it."""
-    rule, ecr = cache_rule_of(prefix, spec), cloud.ecr_account
-    existing = await ecr.cache_rule(prefix)
-    with refusals():
-        if existing is None:
-            await ecr.create_cache_rule(rule)
-        else:
-            check_mutable(existing, rule)
-            if (rule.credential_arn, rule.role_arn) not in ((None, None), (existing.credential_arn, existing.role_arn)):
-                await ecr.update_cache_rule(rule)
-    made = await ecr.cache_rule(prefix) or rule
+    made = await put_cache_rule(cloud.ecr_account, cache_rule_of(prefix, spec))
     async with change.transaction() as session:
         return await change.answer(session, 200, cache_rule_out(made))
 

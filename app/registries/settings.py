@@ -7,8 +7,9 @@ from pydantic import ConfigDict, Field, model_validator
 
 from app.core.errors import FieldError
 from app.core.fields import AwsAccountId, Region, RoleArn, Spec
-from app.gateways.aws.ecr_account import CacheRule, ReplicationRule
+from app.gateways.aws.ecr_account import CacheRule, EcrAccount, ReplicationRule
 from app.operations.errors import ImmutableFieldError
+from app.registries.images import refusals
 
 PREFIX = r"^((?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*/?|ROOT)$"
 """Of CreatePullThroughCacheRule's `ecrRepositoryPrefix`; 2 to 30 characters."""
@@ -121,6 +122,24 @@ def cache_rule_of(prefix: str, spec: CacheRuleSpec) -> CacheRule:
         upstream_prefix=spec.upstream_prefix,
         role_arn=spec.role_arn,
     )
+
+
+async def put_cache_rule(ecr: EcrAccount, rule: CacheRule) -> CacheRule:
+    """Make a rule, or give one that is there another secret or role: all that ECR can change of it; return it.
+
+    Raises:
+        ImmutableFieldError: ECR could only make it anew.
+        SlipwayError: ECR refuses it.
+    """
+    existing = await ecr.cache_rule(rule.prefix)
+    with refusals():
+        if existing is None:
+            await ecr.create_cache_rule(rule)
+        else:
+            check_mutable(existing, rule)
+            if (rule.credential_arn, rule.role_arn) not in ((None, None), (existing.credential_arn, existing.role_arn)):
+                await ecr.update_cache_rule(rule)
+    return await ecr.cache_rule(rule.prefix) or rule
 
 
 def check_mutable(before: CacheRule, after: CacheRule) -> None:

@@ -23,9 +23,9 @@ from app.db.session import Database
 from app.gateways.helm.chart import Chart, ChartSource, Credential, OciChart, RepositoryChart
 from app.gateways.helm.client import Helm
 from app.gateways.helm.errors import RepositoryDenied
+from app.registries.charts import RegistryCharts
 from app.releases import repository
 from app.releases.credentials import password_place
-from app.releases.ports import Registries
 from app.releases.schemas import ChartSpec
 
 KEEP_BYTES = 128 * 1024 * 1024
@@ -87,7 +87,7 @@ _Key = tuple[str, ...]
 class Charts:
     """Charts of the sources that callers name, with the credentials that their projects stored."""
 
-    def __init__(self, helm: Helm, database: Database, vault: Vault, registries: Registries) -> None:
+    def __init__(self, helm: Helm, database: Database, vault: Vault, registries: RegistryCharts) -> None:
         self._helm = helm
         self._database = database
         self._vault = vault
@@ -188,8 +188,7 @@ class Charts:
         version, digest = (pin.version, pin.digest) if pin else (spec.version, None)
         if spec.registry is not None:
             assert registry_id is not None  # noqa: S101 - resolved with the release
-            found = await self._registries.chart(registry_id, str(spec.name), version, digest)
-            return found.source, found.credential
+            return await self._registries.locate(registry_id, str(spec.name), version, digest)
         source: ChartSource
         if spec.oci is not None:
             source = OciChart(spec.oci, version, digest)

@@ -8,33 +8,34 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.clusters import repository as clusters
+from app.clusters.view import ClusterView
 from app.core.caller import Caller
 from app.core.secrets.scope import current, entered
 from app.http.caller import CallerDep
+from app.http.change import ChangeDep
 from app.operations.dependencies import DatabaseDep
 from app.operations.schemas import Condition
 from app.operations.service import Ledger
 from app.releases import repository
+from app.releases.changes import ReleaseChanges
 from app.releases.credentials import CredentialService
-from app.releases.live import ChartChecks
 from app.releases.models import ChartCredential, Release
-from app.releases.ports import Clusters, ClusterView
 from app.releases.reader import ReleaseReader
 from app.releases.request_secrets import RequestSecrets
 from app.releases.schemas import AccessOut, ReleaseOut, ReleaseOutputs, ReleaseSpec, ReleaseStatus, TestOut
 from app.releases.schemas_credentials import ChartCredentialOut
+from app.releases.sealed import SealedValues
 from app.releases.secrets.opened import Opened
-from app.releases.service import ReleaseService
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseFeature:
     """All that the routes use."""
 
-    service: ReleaseService
+    changes: ReleaseChanges
     ledger: Ledger
-    clusters: Clusters
-    live: ChartChecks
+    sealed: SealedValues
     reader: ReleaseReader
     credentials: CredentialService
     secrets: RequestSecrets
@@ -71,27 +72,39 @@ ReleasePath = Annotated[str, Path(description="Id or name of the release.")]
 
 async def find(
     session: AsyncSession,
-    feature: ReleaseFeature,
     caller: Caller,
     reference: str,
     place: Place,
-    *,
-    lock: bool = False,
 ) -> Release:
     """Return the release that a path and its query name.
 
     Raises:
         SlipwayError: there is none, or more than one.
     """
-    cluster = await feature.clusters.get(session, caller.project_id, place.cluster) if place.cluster else None
+    cluster = await clusters.get(session, caller.project_id, place.cluster) if place.cluster else None
     return await repository.get(
         session,
         caller.project_id,
         reference,
         cluster_id=cluster.id if cluster else None,
         namespace=place.namespace,
-        lock=lock,
     )
+
+
+async def matched_release(release: ReleasePath, change: ChangeDep, database: DatabaseDep, place: PlaceDep) -> Release:
+    """Return the release that a change is about, of the generation that the caller knows.
+
+    Raises:
+        PreconditionFailedError: it has another generation.
+        SlipwayError: there is none, or more than one.
+    """
+    async with database.read() as session:
+        row = await find(session, change.caller, release, place)
+    change.check_match(row.generation)
+    return row
+
+
+MatchedDep = Annotated[Release, Depends(matched_release)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +125,9 @@ async def found_release(
         SlipwayError: there is none, or more than one.
     """
     async with database.read() as session:
-        row = await find(session, feature, caller, release, place)
-        cluster = await feature.clusters.by_id(session, row.cluster_id)
-    values = await asyncio.to_thread(feature.service.values, row)
+        row = await find(session, caller, release, place)
+        cluster = ClusterView.of(await clusters.by_id(session, row.cluster_id))
+    values = await asyncio.to_thread(feature.sealed.opened, row)
     await current().prepare()
     return Found(row, cluster, values)
 
@@ -127,7 +140,7 @@ def releases_out(feature: ReleaseFeature, releases: Sequence[Release]) -> list[R
     shown: list[ReleaseOut] = []
     for release in releases:
         with entered():  # a secret of one may be an ordinary word of another
-            shown.append(release_out(release, feature.service.values(release), release.facts.get("access")))
+            shown.append(release_out(release, feature.sealed.opened(release), release.facts.get("access")))
     return shown
 
 

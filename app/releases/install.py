@@ -1,6 +1,7 @@
 """How releases are installed, upgraded and rolled back, and what becomes of what failed."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from app.releases import operation_secrets
 from app.releases.activity import CancelledByCallerError, Telling, supervised
 from app.releases.charts import Pinned, pinned
 from app.releases.observe import root_cause, seen_of
-from app.releases.reconcile import ReleaseReconciler, Work, failure_of, later, without_secrets
+from app.releases.reconcile import ReleaseReconciler, Work, failure_of, without_secrets
 from app.releases.resolve import Resolved
 from app.releases.schemas import ReleaseSpec
 from app.releases.secrets.charts import learn_from, learn_from_manifest
@@ -64,14 +65,14 @@ class EnsureRelease(ReleaseReconciler):
         context.step("fetch_chart")
         await context.intend()
         spec = ReleaseSpec.model_validate(work.release.spec)
-        pin = pinned(context.data.get("chart") or context.operation.input.get("chart"), spec.chart)
-        registry_id = context.operation.input.get("registry_id")
+        pin = pinned(work.progress.chart or work.asked.chart, spec.chart)
         try:
             async with self._tools.charts.fetch(
-                work.release.project_id, spec.chart, registry_id=registry_id, pin=pin
+                work.release.project_id, spec.chart, registry_id=work.asked.registry_id, pin=pin
             ) as chart:
                 await learn_from(chart, work.values)
-                await context.intend(chart=Pinned.of(chart, spec.chart).as_json())
+                work.progress.chart = Pinned.of(chart, spec.chart).as_json()
+                await context.intend()
                 return await self._with_chart(context, work, kubernetes, chart)
         except (helm.ClusterUnreachable, helm.Unauthorized):
             raise
@@ -79,7 +80,7 @@ class EnsureRelease(ReleaseReconciler):
             return self._not_fetched(context, work, error)
 
     def _not_fetched(self, context: Context, work: Work, error: helm.HelmError) -> Outcome:
-        if error.retryable and self.seconds_left(context, work) > 0:
+        if error.retryable and self.seconds_left(work) > 0:
             context.warn(f"The chart's source does not answer, trying again: {error.message}")
             return Wait(5.0)
         return Fail(error.as_failure(resource=str(work.release.spec["chart"]), type="Chart"))
@@ -88,16 +89,17 @@ class EnsureRelease(ReleaseReconciler):
         context.step(self._step(context))
         done = await self._done_before(context, work)
         if done is None:
-            foreign = await self._foreign(context, work, kubernetes)
+            foreign = await self._foreign(work, kubernetes)
             if foreign is not None:
                 return Fail(foreign)
             values = await self._with_secrets(context, work, kubernetes)
             if not isinstance(values, Opened):
                 return values
-            left = self.seconds_left(context, work)
+            left = self.seconds_left(work)
             if left < SHORTEST_SECONDS:
                 return await self.failed(context, work, kubernetes, helm.WaitTimeout("no time was left to install it"))
-            await context.intend(begun=True, running=True)
+            work.progress.begun = work.progress.running = True
+            await context.intend()
             change = self._change(context, work)
             run = partial(
                 self.releases(work).upgrade,
@@ -124,7 +126,7 @@ class EnsureRelease(ReleaseReconciler):
             work.release,
             work.cluster,
             kubernetes,
-            seconds_left=self.seconds_left(context, work) - SHORTEST_SECONDS,
+            seconds_left=self.seconds_left(work) - SHORTEST_SECONDS,
         )
         if not isinstance(found, Resolved):
             return found
@@ -150,7 +152,7 @@ class EnsureRelease(ReleaseReconciler):
 
     def _change(self, context: Context, work: Work) -> Change:
         return Change(
-            timeout_seconds=max(SHORTEST_SECONDS, self.seconds_left(context, work)),
+            timeout_seconds=max(SHORTEST_SECONDS, self.seconds_left(work)),
             wait=work.release.spec["wait"],
             description=f"{context.operation.kind} {context.operation.id}",
             tell=Telling(context),
@@ -161,16 +163,16 @@ class EnsureRelease(ReleaseReconciler):
 
     async def _done_before(self, context: Context, work: Work) -> Release | None:
         """Return what an earlier call of this very operation installed, if its result was lost on the way."""
-        if "running" not in context.data:
+        if work.progress.running is None:
             return None
         found = await self.releases(work).find(work.release.name, namespace=work.release.namespace)
         if found is None or found.status != "deployed":
             return None
         return found if found.description.endswith(context.operation.id) else None
 
-    async def _foreign(self, context: Context, work: Work, kubernetes: Kubernetes) -> Failure | None:
+    async def _foreign(self, work: Work, kubernetes: Kubernetes) -> Failure | None:
         """Return why a release of this name must be left alone: it is there, and not by us."""
-        if context.data.get("begun") or work.release.facts.get("begun"):
+        if work.progress.begun or work.release.facts.get("begun"):
             return None
         labels = f"owner=helm,name={work.release.name}"
         if not await kubernetes.list("v1", "Secret", namespace=work.release.namespace, labels=labels, limit=1):
@@ -180,20 +182,21 @@ class EnsureRelease(ReleaseReconciler):
 
     async def installed(self, context: Context, work: Work, kubernetes: Kubernetes, release: Release) -> Outcome:
         """Note what is there now, and end."""
-        chart: dict[str, Any] = context.data.get("chart") or {}
-        context.data["running"] = False
-        context.data["outputs"] = {
+        chart = work.progress.chart or {}
+        work.progress.running = False
+        work.progress.outputs = {
             "revision": release.revision,
             "chart_version": chart.get("version"),
             "app_version": chart.get("app_version"),
             "chart_digest": chart.get("digest"),
         }
         await learn_from_manifest(release.manifest, work.values)
-        context.data["facts"] = {"chart": chart, PLACES: work.values.known.as_json()}
+        facts = {"chart": chart, PLACES: work.values.known.as_json()}
         try:
-            context.data["facts"] |= await seen_of(kubernetes, release)
+            facts |= await seen_of(kubernetes, release)
         except KubernetesError as error:
             context.warn(f"How to reach the release could not be read: {error.message}")
+        work.progress.facts = facts
         return Done()
 
     async def failed(self, context: Context, work: Work, kubernetes: Kubernetes, error: helm.HelmError) -> Outcome:
@@ -201,10 +204,11 @@ class EnsureRelease(ReleaseReconciler):
         if isinstance(error, helm.ClusterUnreachable | helm.Unauthorized):
             raise error  # what it left is repaired when the cluster is back
         await self.repair(context, work, kubernetes)
-        left = self.seconds_left(context, work)
-        if isinstance(error, _RETRIED) and left > 0 and context.data.get("kills", 0) < MOST_KILLS:
+        left = self.seconds_left(work)
+        if isinstance(error, _RETRIED) and left > 0 and work.progress.kills < MOST_KILLS:
             context.warn(f"helm was stopped from outside and is begun again: {error.message}")
-            await context.intend(kills=context.data.get("kills", 0) + 1)
+            work.progress.kills += 1
+            await context.intend()
             return Advance("helm")
         if isinstance(error, helm.ReleaseInProgress) and left > 0:
             context.warn("Another helm works on this release; waiting for its end.")
@@ -226,7 +230,7 @@ class EnsureRelease(ReleaseReconciler):
 
     async def stop(self, context: Context, work: Work) -> Outcome:
         """End an operation that is to be cancelled while no helm runs; what an earlier call began is put right."""
-        if "running" not in context.data or work.connection is None:
+        if work.progress.running is None or work.connection is None:
             return Cancelled()
         try:
             async with self.kubernetes(work) as kubernetes:
@@ -237,26 +241,28 @@ class EnsureRelease(ReleaseReconciler):
 
     async def _to_recover(self, context: Context, work: Work, *, failure: dict[str, Any] | None) -> Outcome:
         context.step("recover")
-        deadline = later(work.now, max(RECOVER_SECONDS, work.release.spec["timeout_seconds"]))
-        await context.intend(failure=failure, deadline=deadline)
+        seconds = max(RECOVER_SECONDS, work.release.spec["timeout_seconds"])
+        work.progress.failure, work.progress.deadline = failure, work.now + timedelta(seconds=seconds)
+        await context.intend()
         return Advance("recover")
 
     async def recover(self, context: Context, work: Work, kubernetes: Kubernetes) -> Outcome:
         """Bring back the last revision that succeeded, or take away what never did."""
         release, revision = work.release, work.release.outputs.get("revision")
-        left = self.seconds_left(context, work)
+        left = self.seconds_left(work)
         change = self._change(context, work)
         problem = ""
         try:
             await self.repair(context, work, kubernetes)
-            await context.intend(running=True)
+            work.progress.running = True
+            await context.intend()
             if release.observed_generation and revision:
                 await self._bring_back(context, work, revision, change)
             else:
                 run = self.releases(work).uninstall(release.name, namespace=release.namespace, change=change)
                 await supervised(context, self._tools.database, run, to_the_end=True)
-                context.data["begun"] = False
-            context.data["running"] = False
+                work.progress.begun = False
+            work.progress.running = False
         except (helm.HelmError, KubernetesError) as error:
             if error.retryable and left > 0:
                 return Wait(5.0)
@@ -264,7 +270,7 @@ class EnsureRelease(ReleaseReconciler):
         context.step_ended("recover", "failed" if problem else "succeeded")
         if problem:
             context.warn(f"What failed could not be taken back: {problem}")
-        failure = context.data.get("failure")
+        failure = work.progress.failure
         return Fail(failure_of(failure)) if failure else Cancelled()
 
     async def _bring_back(self, context: Context, work: Work, revision: int, change: Change) -> None:
@@ -273,7 +279,7 @@ class EnsureRelease(ReleaseReconciler):
         if present.status != "deployed":
             run = releases.rollback(release.name, revision, namespace=release.namespace, change=change)
             present = await supervised(context, self._tools.database, run, to_the_end=True)
-        context.data |= {"outputs": {"revision": present.revision}, "recovered": revision}
+        work.progress.outputs, work.progress.recovered = {"revision": present.revision}, revision
         context.events.append(NewEvent("release.recovered", f"revision {present.revision} is as {revision} was"))
 
 
@@ -287,18 +293,20 @@ class RollbackRelease(EnsureRelease):
 
     async def act(self, context: Context, work: Work, kubernetes: Kubernetes) -> Outcome:
         """Let helm roll back; what refers to secrets is rendered anew, with those of now."""
-        if context.operation.input.get("anew"):
+        if work.asked.anew:
             return await super().act(context, work, kubernetes)
         context.step("roll_back")
-        release, wanted = work.release, context.operation.input["revision"]
+        release, wanted = work.release, work.asked.revision
+        assert wanted is not None  # noqa: S101 - a rollback has one
         releases = self.releases(work)
-        context.data["chart"] = context.operation.input["chart"]
+        work.progress.chart = work.asked.chart
         try:
             present = await releases.get(release.name, namespace=release.namespace)
-            before = context.data.get("before", present.revision)
+            before = present.revision if work.progress.before is None else work.progress.before
             if present.revision > before and present.status == "deployed":
                 return await self.installed(context, work, kubernetes, present)
-            await context.intend(before=before, running=True)
+            work.progress.before, work.progress.running = before, True
+            await context.intend()
             change = self._change(context, work)
             run = partial(releases.rollback, release.name, wanted, namespace=release.namespace, change=change)
             done = await self._watched(context, work, kubernetes, change, run)

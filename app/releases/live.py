@@ -3,12 +3,12 @@
 import asyncio
 
 from app.core.outbound import Rules, destination
+from app.db.base import ResourceColumns
 from app.gateways.helm import errors as helm
 from app.gateways.helm.chart import Chart
 from app.gateways.helm.client import Helm
 from app.releases.charts import Charts, Pinned
 from app.releases.errors import chart_problem
-from app.releases.ports import RegistryView
 from app.releases.request_secrets import Checked, unasked
 from app.releases.schemas import ChartSpec, ReleaseSpec
 from app.releases.secrets.charts import learn_from, learn_from_manifest
@@ -33,7 +33,7 @@ class ChartChecks:
         *,
         project_id: str,
         kubernetes_version: str,
-        registry: RegistryView | None = None,
+        registry: ResourceColumns | None = None,
         pin: Pinned | None = None,
         pointer: str = "",
         secrets: Checked | None = None,
@@ -65,7 +65,7 @@ class ChartChecks:
             AwsError: a registry's credentials could not be had.
         """
         self._check_urls(spec.chart, pointer)
-        if spec.chart.registry is not None and (registry is None or not registry.is_there):
+        if spec.chart.registry is not None and (registry is None or not registry.observed_generation):
             return None
         registry_id = registry.id if registry else None
         secrets = secrets or unasked(values)

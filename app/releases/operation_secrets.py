@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+from app.clusters.view import ClusterView
 from app.core.secrets.scope import current
 from app.db.session import Database
 from app.engine.contract import Context, Fail, NewEvent, Wait
@@ -14,7 +15,6 @@ from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.errors import KubernetesError
 from app.releases import repository, resolutions
 from app.releases.models import Release
-from app.releases.ports import ClusterView
 from app.releases.references import references_in
 from app.releases.resolutions import Known
 from app.releases.resolve import Resolved, Resolver

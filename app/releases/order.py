@@ -1,27 +1,44 @@
 """What a release waits for: its cluster and node groups, its chart's registry, and the releases that it depends on."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.clusters.view import ClusterView
 from app.core.errors import FieldError, InvalidError
 from app.core.ids import looks_like_id
+from app.kinds import rows as kind_rows
+from app.kinds.all import KINDS
 from app.operations import repository as operations
 from app.operations.service import Needs
+from app.registries.charts import RegistryCharts
 from app.releases import repository
 from app.releases.errors import DependencyNotReadyError
 from app.releases.models import Release
-from app.releases.ports import Clusters, ClusterView, Registries
 from app.releases.schemas import ReleaseSpec
 
 
 class Dependencies:
     """Finds what must come first."""
 
-    def __init__(self, clusters: Clusters, registries: Registries) -> None:
-        self._clusters = clusters
+    def __init__(self, registries: RegistryCharts) -> None:
         self._registries = registries
+
+    async def of_cluster(self, session: AsyncSession, cluster: ClusterView) -> list[Needs]:
+        """Return what is at work on a cluster and what belongs to it.
+
+        Creates of the cluster and of node groups must succeed; other changes must only end.
+        """
+        ids = [cluster.id]
+        for kind in KINDS.values():
+            ids += [row.id for row in await kind_rows.of_cluster(session, kind, cluster.id)]
+        return [
+            Needs(live.id, "success" if live.kind in ("cluster.create", "nodegroup.create") else "end")
+            for live in await operations.live_of_many(session, ids)
+        ]
 
     async def needs(
         self,
@@ -38,7 +55,7 @@ class Dependencies:
             InvalidError: it depends on a release that the cluster does not have, or on itself.
             DependencyNotReadyError: on one that is not there, and that nothing is at work on.
         """
-        found = {need.operation_id: need for need in await self._clusters.needs(session, cluster)}
+        found = {need.operation_id: need for need in await self.of_cluster(session, cluster)}
         if registry_id is not None:
             found |= {need.operation_id: need for need in await self._registries.needs(session, registry_id)}
         releases = await repository.of_cluster(session, cluster.id) if spec.depends_on else ()
@@ -66,7 +83,12 @@ def deletion_order(releases: Sequence[Release]) -> list[tuple[Release, list[str]
             if len(needed) == 1:
                 dependents[releases[needed[0]].id].append(release.id)
     by_id = {release.id: release for release in releases}
-    return [(by_id[release_id], dependents[release_id]) for release_id in _sorted(dependents)]
+    sorter = TopologicalSorter(dependents)
+    with contextlib.suppress(CycleError):  # changes of releases can make one; it must hold no delete up
+        sorter.prepare()
+    order = _in_turn(sorter)
+    order += [release_id for release_id in dependents if release_id not in order]
+    return [(by_id[release_id], dependents[release_id]) for release_id in order]
 
 
 def in_order(specs: Sequence[ReleaseSpec], pointer: str) -> list[int]:
@@ -88,26 +110,23 @@ def in_order(specs: Sequence[ReleaseSpec], pointer: str) -> list[int]:
                 errors.append(FieldError(f"{pointer}/{index}/depends_on/{place}", detail))
     if errors:
         raise InvalidError("A release depends on one that is not there.", errors)
-    order = _sorted(needed)
-    placed: set[int] = set()
-    for index in order:
-        if not placed.issuperset(needed[index]):
-            detail = "depends, by others, on itself"
-            raise InvalidError(
-                "The releases depend on each other.", [FieldError(f"{pointer}/{index}/depends_on", detail)]
-            )
-        placed.add(index)
-    return order
+    sorter = TopologicalSorter(needed)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        circle: list[int] = error.args[1]
+        found_at = FieldError(f"{pointer}/{min(circle)}/depends_on", "depends, by others, on itself")
+        raise InvalidError("The releases depend on each other.", [found_at]) from error
+    return _in_turn(sorter)
 
 
-def _sorted(first: Mapping[Any, Sequence[Any]]) -> list[Any]:
-    """Return the keys, each after those in its list; what goes in a circle comes last, as it stands."""
+def _in_turn(sorter: TopologicalSorter[Any]) -> list[Any]:
+    """Return what a prepared sorter gives, without what goes in a circle or comes after one."""
     order: list[Any] = []
-    left = list(first)
-    while ready := [key for key in left if all(other in order for other in first[key])]:
-        order += ready
-        left = [key for key in left if key not in ready]
-    return order + left
+    while ready := sorter.get_ready():
+        order += sorted(ready)
+        sorter.done(*ready)
+    return order
 
 
 def _named(releases: Sequence[Release], reference: str, namespace: str, pointer: str) -> Release:

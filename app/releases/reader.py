@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from app.clusters.view import ClusterView
 from app.gateways.aws.cloud import Clouds
 from app.gateways.helm import errors as helm
 from app.gateways.helm.client import Helm
@@ -32,7 +33,6 @@ from app.releases.manifest import secrets_in, secrets_of
 from app.releases.models import Release
 from app.releases.observe import access
 from app.releases.operation_secrets import hide_installed
-from app.releases.ports import ClusterView
 from app.releases.reconcile import connection_of
 from app.releases.schemas import ReleaseSpec
 from app.releases.secrets.charts import learn_from

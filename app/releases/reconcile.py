@@ -17,6 +17,8 @@ from typing import Any, ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.clusters import repository as clusters
+from app.clusters.view import ClusterView
 from app.core.failure import Cause, Failure
 from app.core.secrets.scope import current
 from app.db.base import APPLIED
@@ -33,6 +35,7 @@ from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.clients import KubernetesClients
 from app.gateways.kubernetes.connection import Connection
 from app.gateways.kubernetes.errors import Forbidden, KubernetesError, Unauthorized
+from app.operations.records import Asked
 from app.operations.transitions import Verb, settle, with_condition
 from app.releases import repository, resolutions
 from app.releases.activity import Places
@@ -40,10 +43,10 @@ from app.releases.charts import Charts
 from app.releases.errors import ValuesLostError
 from app.releases.models import Release, ReleaseRevision
 from app.releases.operation_secrets import hide_installed
-from app.releases.ports import Clusters, ClusterView
+from app.releases.progress import AskedOfRelease, Progress
 from app.releases.resolve import Resolver
+from app.releases.sealed import SealedValues
 from app.releases.secrets.opened import Opened
-from app.releases.service import ReleaseService
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +66,7 @@ class Tools:
 
     database: Database
     clouds: Clouds
-    clusters: Clusters
-    service: ReleaseService
+    sealed: SealedValues
     helm: Helm
     kubernetes: KubernetesClients
     charts: Charts
@@ -82,6 +84,8 @@ class Work:
         now: By the database's clock.
         connection: To its API server; None if there never was one.
         values: Of the spec, secret ones too; references as they are.
+        asked: What the operation was begun with.
+        progress: How far it is; what is assigned is written with the result, and by `Context.intend`.
     """
 
     release: Release
@@ -89,6 +93,8 @@ class Work:
     now: datetime
     connection: Connection | None
     values: Opened
+    asked: AskedOfRelease
+    progress: Progress
 
 
 class ReleaseReconciler(Reconciler):
@@ -143,35 +149,35 @@ class ReleaseReconciler(Reconciler):
     async def settle(self, session: AsyncSession, operation: Operation, ending: Ending) -> None:
         """Write phase, conditions, outputs and facts into the release's row, and what the new revision is made of."""
         release = await repository.by_id(session, operation.resource_id)
-        data = operation.data
-        if "begun" in data or "running" in data:  # also if a delete takes over
+        progress = Progress.of(operation.data)
+        if progress.begun is not None or progress.running is not None:  # also if a delete takes over
             release.facts = {
                 **release.facts,
-                "begun": release.facts.get("begun", False) or data.get("begun", False),
-                "running": data.get("running", False),
+                "begun": release.facts.get("begun", False) or bool(progress.begun),
+                "running": bool(progress.running),
             }
         if operation.superseded:
             return
         await self.settle_phase(session, release, operation, ending)
-        revision = data.get("outputs", {}).get("revision")
+        revision = progress.outputs.get("revision")
         if ending == "succeeded" and revision:
             facts = resolutions.settled(release.facts, operation.id, revision)
             release.facts = {**facts, APPLIED: release.spec}
-            await self._keep_revision(session, release, revision, release, data.get("chart") or {})
-        elif revision and "recovered" in data:
-            old = await repository.revision(session, release.id, data["recovered"])
-            release.facts = resolutions.settled(release.facts, operation.id, revision, like=data["recovered"])
+            await self._keep_revision(session, release, revision, release, progress.chart or {})
+        elif revision and progress.recovered is not None:
+            old = await repository.revision(session, release.id, progress.recovered)
+            release.facts = resolutions.settled(release.facts, operation.id, revision, like=progress.recovered)
             if old is not None:
                 await self._keep_revision(session, release, revision, old, old.chart)
 
     async def settle_phase(self, session: AsyncSession, release: Release, operation: Operation, ending: Ending) -> None:
         """Write phase and conditions."""
         verb: Verb | None = "update" if operation.kind == "release.rollback" else None
-        usable = operation.input.get("usable", False)
-        if operation.kind == "release.create" and ending == "cancelled" and operation.data.get("begun"):
+        usable, progress = Asked.of(operation.input).usable, Progress.of(operation.data)
+        if operation.kind == "release.create" and ending == "cancelled" and progress.begun:
             verb = "update"  # what was begun is still in the cluster, so the release is not gone
         if operation.kind == "release.delete":
-            usable = usable and "running" not in operation.data
+            usable = usable and progress.running is None
         settle(release, operation, ending, usable=usable, verb=verb)
 
     @asynccontextmanager
@@ -192,17 +198,19 @@ class ReleaseReconciler(Reconciler):
         Raises:
             KubernetesError: the cluster cannot be asked.
         """
-        if not context.data.get("running", work.release.facts.get("running", False)):
+        running = work.progress.running
+        if not (work.release.facts.get("running", False) if running is None else running):
             return
         for repaired in await repair_pending(kubernetes, work.release.name, namespace=work.release.namespace):
             message = f"helm had been stopped in {repaired.was}: revision {repaired.revision} is marked as failed"
             context.events.append(NewEvent("release.repaired", message, data={"revision": repaired.revision}))
-        await context.intend(running=False)
+        work.progress.running = False
+        await context.intend()
 
-    def seconds_left(self, context: Context, work: Work) -> float:
+    def seconds_left(self, work: Work) -> float:
         """Return the seconds until the operation's time is over."""
-        deadline = datetime.fromisoformat(context.data["deadline"])
-        return (deadline - work.now).total_seconds()
+        assert work.progress.deadline is not None  # noqa: S101 - `_begin` came first
+        return (work.progress.deadline - work.now).total_seconds()
 
     def failure(self, work: Work, error: HelmError) -> Failure:
         """Return the operation's failure for what helm said."""
@@ -219,9 +227,9 @@ class ReleaseReconciler(Reconciler):
             error: What it was.
             patience: Seconds since the first such answer after which it is no use to wait on.
         """
-        first = context.data.get("away_since")
-        waited = (work.now - datetime.fromisoformat(first)).total_seconds() if first else 0.0
-        over = self.seconds_left(context, work) <= 0 or (patience is not None and waited > patience)
+        first = work.progress.away_since
+        waited = (work.now - first).total_seconds() if first else 0.0
+        over = self.seconds_left(work) <= 0 or (patience is not None and waited > patience)
         failure = without_secrets(error.as_failure(resource=work.cluster.name, type="Cluster"))
         if over or not (error.retryable or patience is not None):
             return Fail(failure)
@@ -229,7 +237,8 @@ class ReleaseReconciler(Reconciler):
             message = f"Cluster {work.cluster.name!r} cannot be used now, waiting for it: {failure.message}"
             context.warn(message)
             context.events.append(NewEvent("release.cluster_unreachable", message))
-            await context.intend(away_since=work.now.isoformat())
+            work.progress.away_since = work.now
+            await context.intend()
             await self._set_reachable(work, "False", failure)
         if context.phase == "begin":
             return Wait(min(15.0, 1.0 + waited / 4))
@@ -242,14 +251,16 @@ class ReleaseReconciler(Reconciler):
         if work.connection is None:
             failure = Failure("cluster_not_ready", f"Cluster {work.cluster.name!r} has no endpoint.")
             return Fail(failure)
-        if "deadline" not in context.data:
-            await context.intend(deadline=later(work.now, work.release.spec["timeout_seconds"]))
+        if work.progress.deadline is None:
+            work.progress.deadline = work.now + timedelta(seconds=work.release.spec["timeout_seconds"])
+            await context.intend()
         try:
             async with self.kubernetes(work) as kubernetes:
                 failure_or_none = await self.prepare(context, work, kubernetes)
         except KubernetesError as error:
             return await self.not_now(context, work, error, patience=patience_with(error))
-        if context.data.pop("away_since", None):
+        if work.progress.away_since is not None:
+            work.progress.away_since = None
             context.events.append(
                 NewEvent("release.cluster_reachable", f"Cluster {work.cluster.name!r} answers again.")
             )
@@ -259,12 +270,13 @@ class ReleaseReconciler(Reconciler):
     async def _load(self, context: Context) -> Work:
         async with self._tools.database.read() as session:
             release = await repository.by_id(session, context.operation.resource_id)
-            cluster = await self._tools.clusters.by_id(session, release.cluster_id)
+            cluster = ClusterView.of(await clusters.by_id(session, release.cluster_id))
             now = await repository.now(session)
-        values = await asyncio.to_thread(self._tools.service.values, release)
+        values = await asyncio.to_thread(self._tools.sealed.opened, release)
         await current().prepare()
         connection = await connection_of(self._tools.clouds, cluster)
-        return Work(release, cluster, now, connection, values)
+        asked, progress = AskedOfRelease.of(context.operation.input), Progress.within(context.data)
+        return Work(release, cluster, now, connection, values, asked, progress)
 
     async def _set_reachable(self, work: Work, status: str, failure: Failure | None) -> None:
         async with self._tools.database.write() as session:
@@ -287,7 +299,7 @@ class ReleaseReconciler(Reconciler):
         chart: dict[str, Any],
     ) -> None:
         try:
-            sealed = self._tools.service.sealed_for_revision(made_of, release.id, revision)
+            sealed = self._tools.sealed.of_revision(made_of, release.id, revision)
         except ValuesLostError as error:  # what helm did is done; a rollback to it takes helm's own record
             log.warning("revision %d of %s is not kept: %s", revision, release.id, error.message)
             return
@@ -319,8 +331,3 @@ def failure_of(document: dict[str, Any]) -> Failure:
     """Return a failure from its JSON form."""
     cause = Cause(**document["cause"]) if document["cause"] else None
     return Failure(document["code"], document["message"], document["hint"], cause, document["retryable"])
-
-
-def later(now: datetime, seconds: float) -> str:
-    """Return the time so many seconds from `now`, as operations keep it."""
-    return (now + timedelta(seconds=seconds)).isoformat()

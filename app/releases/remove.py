@@ -14,6 +14,7 @@ from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.diagnosis import Diagnosis, diagnose_removal
 from app.gateways.kubernetes.errors import KubernetesError
 from app.gateways.kubernetes.objects import Json
+from app.operations.records import Asked, Found
 from app.releases.activity import CancelledByCallerError, Telling, supervised
 from app.releases.models import Release
 from app.releases.observe import hook_cause
@@ -32,7 +33,7 @@ class DeleteRelease(ReleaseReconciler):
             context.warn(gone) if gone else None
             return Done()
         outcome = await super().reconcile(context)
-        if isinstance(outcome, Fail) and context.operation.input["force"]:
+        if isinstance(outcome, Fail) and Asked.of(context.operation.input).force:
             context.warn(f"The release is left behind in its cluster: {outcome.failure.message}")
             return Done()
         return outcome
@@ -50,9 +51,10 @@ class DeleteRelease(ReleaseReconciler):
     async def act(self, context: Context, work: Work, kubernetes: Kubernetes) -> Outcome:
         """Let helm uninstall."""
         context.step("uninstall")
-        await context.intend(running=True)
+        work.progress.running = True
+        await context.intend()
         release = work.release
-        left = max(1.0, self.seconds_left(context, work))
+        left = max(1.0, self.seconds_left(work))
         objects = await _objects(kubernetes, release)  # once they are deleted helm forgets the release, gone or not
         change = Change(timeout_seconds=left, tell=Telling(context))
         run = self.releases(work).uninstall(release.name, namespace=release.namespace, change=change)
@@ -61,19 +63,19 @@ class DeleteRelease(ReleaseReconciler):
         except (helm.ClusterUnreachable, helm.Unauthorized):
             raise
         except helm.HelmError as error:
-            if isinstance(error, helm.Killed | helm.Cancelled) and self.seconds_left(context, work) > 0:
+            if isinstance(error, helm.Killed | helm.Cancelled) and self.seconds_left(work) > 0:
                 return Wait(1.0)  # what the killed one left is repaired first
             await self.repair(context, work, kubernetes)
             cause = await _what_stays(kubernetes, objects, release.namespace, error)
             return Fail(error.as_failure(resource=release.name, diagnosis=cause))
-        context.data |= {"running": False, "begun": False}
+        work.progress.running = work.progress.begun = False
         return Done()
 
     async def not_now(
         self, context: Context, work: Work, error: KubernetesError | helm.HelmError, *, patience: float | None = None
     ) -> Outcome:
         """Wait for a cluster that does not answer; not for long if the release may be left behind."""
-        if context.operation.input["force"] and patience is None:
+        if work.asked.force and patience is None:
             patience = FORCED_SECONDS
         return await super().not_now(context, work, error, patience=patience)
 
@@ -85,7 +87,7 @@ class TestRelease(ReleaseReconciler):
         """Let helm test."""
         context.step("test")
         release = work.release
-        left = max(1.0, self.seconds_left(context, work))
+        left = max(1.0, self.seconds_left(work))
         run = self.releases(work).test(
             release.name, namespace=release.namespace, timeout_seconds=left, tell=Telling(context)
         )
@@ -96,13 +98,13 @@ class TestRelease(ReleaseReconciler):
         except (helm.ClusterUnreachable, helm.Unauthorized):
             raise
         except (helm.Killed, helm.Cancelled) as error:
-            left = self.seconds_left(context, work)
+            left = self.seconds_left(work)
             return Wait(2.0) if left > 0 else Fail(self.failure(work, error))
         except helm.HelmError as error:
             return Fail(self.failure(work, error))
         for test in found.tests:
             context.events.append(NewEvent("release.test", f"{test.kind}/{test.name} {test.phase}", data=_brief(test)))
-        context.data["facts"] = {"tests": [_brief(test) for test in found.tests]}
+        work.progress.facts = {"tests": [_brief(test) for test in found.tests]}
         if found.error is None:
             return Done()
         diagnosis = await hook_cause(kubernetes, found.tests, release.namespace)
@@ -110,7 +112,7 @@ class TestRelease(ReleaseReconciler):
 
     async def settle_phase(self, session: AsyncSession, release: Release, operation: Operation, ending: Ending) -> None:
         """Note how the tests went."""
-        release.facts = {**release.facts, **operation.data.get("facts", {})}
+        release.facts = {**release.facts, **Found.of(operation.data).facts}
 
 
 async def _objects(kubernetes: Kubernetes, release: Release) -> list[Json]:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.clusters import repository as clusters
 from app.core.ids import looks_like_id
 from app.db import resources
 from app.db.types import utcnow
@@ -41,6 +42,21 @@ async def get(
             f"{len(found)} releases are named {reference!r}; add ?cluster= and ?namespace=.", ids=ids
         )
     return found[0]
+
+
+async def within(
+    session: AsyncSession, project_id: str, cluster: str | None, namespace: str | None
+) -> list[ColumnElement[bool]]:
+    """Return what holds of the releases of a cluster (by id or name) and a namespace; None is any.
+
+    Raises:
+        ClusterNotFoundError: there is no such cluster.
+        AmbiguousNameError: several clusters have the name.
+    """
+    where = [] if namespace is None else [col(Release.namespace) == namespace]
+    if cluster is not None:
+        where.append(col(Release.cluster_id) == (await clusters.get(session, project_id, cluster)).id)
+    return where
 
 
 async def by_id(session: AsyncSession, release_id: str) -> Release:

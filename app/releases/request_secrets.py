@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from app.clusters.view import ClusterView
 from app.core.errors import FieldError
 from app.gateways.aws.cloud import Clouds
 from app.gateways.kubernetes.client import Kubernetes
@@ -12,7 +13,6 @@ from app.gateways.kubernetes.clients import KubernetesClients
 from app.releases import resolutions
 from app.releases.errors import SecretUnreachableError, secret_problem
 from app.releases.models import Release
-from app.releases.ports import ClusterView
 from app.releases.reconcile import connection_of
 from app.releases.references import Reference, filled, references_in
 from app.releases.resolve import Resolved, Resolver, Unresolved

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from app.clusters.view import ClusterView
 from app.core.crypto import Vault
 from app.core.failure import Cause, Failure
 from app.core.secrets.scope import current
@@ -17,7 +18,6 @@ from app.gateways.kubernetes import errors as kubernetes_errors
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.errors import KubernetesError
 from app.gateways.kubernetes.objects import Ref, mapping
-from app.releases.ports import ClusterView
 from app.releases.references import Kind, Path, Reference, filled, texts_of
 from app.releases.secrets.opened import MOST_SECRET_CHARACTERS, Opened
 

@@ -1,6 +1,7 @@
 """Routes that look at a release in its cluster."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request, Response
@@ -13,11 +14,10 @@ from app.http.etag import conditional
 from app.http.openapi import problems
 from app.http.pagination import Page
 from app.http.route import StrictRoute
-from app.operations.dependencies import DatabaseDep
-from app.releases.charts import pinned
 from app.releases.dependencies import FeatureDep, FoundDep
 from app.releases.manifest import without_secrets
-from app.releases.router import patched
+from app.releases.reader import Drift
+from app.releases.request_secrets import Stale
 from app.releases.schemas_live import (
     DiffOut,
     DriftOut,
@@ -51,17 +51,7 @@ class ReleaseValues(RootModel[dict[str, Any]]):
 async def list_release_revisions(found: FoundDep, feature: FeatureDep) -> Page[RevisionOut]:
     """List the revisions that Helm keeps, newest first, on one page."""
     revisions = await feature.reader.history(found.row, found.cluster)
-    items = [
-        RevisionOut(
-            revision=each.revision,
-            status=each.status,
-            chart=each.chart,
-            app_version=each.app_version,
-            description=each.description,
-            updated_at=each.updated_at,
-        )
-        for each in revisions
-    ]
+    items = [RevisionOut.model_validate(each, from_attributes=True) for each in revisions]
     return Page(items=items, next_page_token=None)
 
 
@@ -127,23 +117,7 @@ async def get_release_drift(found: FoundDep, feature: FeatureDep) -> DriftOut:
     """
     drift = await feature.reader.drift(found.row, found.cluster)
     stale = await feature.secrets.stale(found.row, found.cluster)
-    expected = found.row.outputs.get("revision")
-    secrets = [
-        SecretDriftOut(
-            pointer=each.reference.pointer,
-            reference=each.reference.as_json(),
-            status=each.status,
-            message=each.message,
-        )
-        for each in stale
-    ]
-    return DriftOut(
-        drifted=bool(drift.changes) or drift.revision != expected or any(each.status != "unknown" for each in stale),
-        revision=drift.revision,
-        expected_revision=expected,
-        changes=[_change(each) for each in drift.changes],
-        secrets=secrets,
-    )
+    return _drift(drift, stale, found.row.outputs.get("revision"))
 
 
 @router.post("/releases/{release}/diff", response_model=DiffOut, responses=problems(404, 409, 412, 422))
@@ -151,33 +125,33 @@ async def diff_release(
     found: FoundDep,
     patch: Annotated[dict[str, Any], Body(examples=[{"values": {"replicas": 2}}])],
     change: DirectChangeDep,
-    database: DatabaseDep,
     feature: FeatureDep,
 ) -> Response:
     """Show what a PATCH with this body would change in the cluster; nothing is changed."""
-    row, cluster = found.row, found.cluster
-    change.check_match(row.generation)
-    spec, values = await patched(feature, row, patch)
-    async with database.read() as session:
-        registry = await feature.service.registry(session, row.project_id, spec)
-    pin = pinned(row.facts.get("chart"), spec.chart)
-    secrets = await feature.secrets.needed(values, cluster, spec.namespace)
-    await feature.live.check(
-        spec,
-        values,
-        project_id=row.project_id,
-        kubernetes_version=cluster.version,
-        registry=registry,
-        pin=pin,
-        secrets=secrets,
-    )
-    preview = await feature.reader.preview(
-        row, cluster, spec, secrets.values, registry_id=registry.id if registry else None, pin=pin
-    )
+    change.check_match(found.row.generation)
+    preview = await feature.changes.diff(found.row, found.cluster, patch)
     changes = [_change(each) for each in preview.changes if each.action != "none"]
     answer = DiffOut(revision=preview.revision, changes=changes, unchanged=len(preview.changes) - len(changes))
     async with change.transaction() as session:
         return await change.answer(session, 200, answer)
+
+
+def _drift(drift: Drift, stale: Sequence[Stale], expected: int | None) -> DriftOut:
+    return DriftOut(
+        drifted=bool(drift.changes) or drift.revision != expected or any(each.status != "unknown" for each in stale),
+        revision=drift.revision,
+        expected_revision=expected,
+        changes=[_change(each) for each in drift.changes],
+        secrets=[
+            SecretDriftOut(
+                pointer=each.reference.pointer,
+                reference=each.reference.as_json(),
+                status=each.status,
+                message=each.message,
+            )
+            for each in stale
+        ],
+    )
 
 
 def _resource(found: Resource) -> ResourceOut:

@@ -1,23 +1,25 @@
 """The use cases of releases: each writes desired state and operation in the caller's transaction. No network."""
 
-import json
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.clusters import repository as clusters
+from app.clusters.view import ClusterView
 from app.core.caller import Caller
-from app.core.crypto import Place, UndecryptableError, Vault
 from app.core.errors import FieldError
 from app.core.ids import new_id
 from app.db import resources
-from app.db.sealed import place
+from app.db.base import ResourceColumns
 from app.engine.models import Operation
 from app.gateways.helm.strvals import MAX_BYTES
 from app.operations import repository as operations
 from app.operations.errors import ImmutableFieldError, NotRetryableError
+from app.operations.prepared import Begin
+from app.operations.records import Asked
 from app.operations.service import Ledger, Needs, Plan
 from app.operations.transitions import check_unchanged
+from app.registries.charts import RegistryCharts
 from app.releases import repository
 from app.releases.charts import Pinned
 from app.releases.errors import (
@@ -27,15 +29,15 @@ from app.releases.errors import (
     ReleaseExistsError,
     ReleaseNotFoundError,
     ReleaseNotReadyError,
-    ValuesLostError,
 )
-from app.releases.models import Release, ReleaseRevision
+from app.releases.models import Release
 from app.releases.order import Dependencies
 from app.releases.plans import steps_of, target_of
-from app.releases.ports import Clusters, ClusterView, Registries, RegistryView
+from app.releases.progress import AskedOfRelease
 from app.releases.schemas import ReleaseSpec
+from app.releases.sealed import SealedValues
 from app.releases.secrets.opened import Opened
-from app.releases.values import PLACES, of_row, wanted
+from app.releases.values import PLACES, wanted
 
 IDENTITY = ("cluster", "namespace", "name")
 
@@ -44,14 +46,13 @@ class ReleaseService:
     """Creates, changes and deletes releases, and knows how their operations are stopped and retried."""
 
     def __init__(
-        self, ledger: Ledger, clusters: Clusters, registries: Registries, vault: Vault, *, max_bytes: int = MAX_BYTES
+        self, ledger: Ledger, registries: RegistryCharts, sealed: SealedValues, *, max_bytes: int = MAX_BYTES
     ) -> None:
         self._ledger = ledger
-        self._clusters = clusters
         self._registries = registries
-        self._vault = vault
+        self._sealed = sealed
         self.max_bytes = max_bytes
-        self._dependencies = Dependencies(clusters, registries)
+        self._dependencies = Dependencies(registries)
 
     def wanted(
         self, spec: ReleaseSpec, before: Opened | None = None, pointer: str = "", *, values_pointer: str = "/values"
@@ -63,24 +64,7 @@ class ReleaseService:
         """
         return wanted(spec, before, pointer, values_pointer=values_pointer, max_bytes=self.max_bytes)
 
-    def values(self, release: Release, revision: ReleaseRevision | None = None) -> Opened:
-        """Return the values of a release's spec, or of one of its revisions, secret ones too.
-
-        Raises:
-            ValuesLostError: the key that encrypted them is gone.
-        """
-        made_of = revision or release
-        return of_row(self._unsealed(made_of), made_of.spec, release.facts)
-
-    def sealed_for_revision(self, made_of: Release | ReleaseRevision, release_id: str, revision: int) -> str:
-        """Return the values of a release or revision, encrypted for another revision's row.
-
-        Raises:
-            ValuesLostError: the key that encrypted them is gone.
-        """
-        return self._vault.encrypt(json.dumps(self._unsealed(made_of)), _of_revision(release_id, revision))
-
-    async def registry(self, session: AsyncSession, project_id: str, spec: ReleaseSpec) -> RegistryView | None:
+    async def registry(self, session: AsyncSession, project_id: str, spec: ReleaseSpec) -> ResourceColumns | None:
         """Return the registry that the chart comes from, None if it comes from elsewhere.
 
         Raises:
@@ -88,27 +72,29 @@ class ReleaseService:
         """
         if spec.chart.registry is None:
             return None
-        return await self._registries.get(session, project_id, spec.chart.registry)
+        return await self._registries.registry(session, project_id, spec.chart.registry)
 
     async def create(
         self,
         session: AsyncSession,
         caller: Caller,
+        cluster: ClusterView,
         spec: ReleaseSpec,
         values: Opened,
+        how: Begin,
         *,
         chart: Pinned | None,
-        callback_url: str | None = None,
     ) -> Operation:
         """Begin to install a release; one of a cluster that is still being created waits for it.
 
         Args:
             session: The transaction.
             caller: Who asks.
+            cluster: Where.
             spec: What is asked for.
             values: Its values, `set` in them.
+            how: How it is begun.
             chart: Which chart that is, if it could be found out already.
-            callback_url: To be called when the operation ends.
 
         Raises:
             ReleaseExistsError: the namespace has a release of that name.
@@ -116,22 +102,6 @@ class ReleaseService:
             ClusterFailedError: its cluster never came to be.
             DependencyNotReadyError: a release that it depends on is not there.
         """
-        cluster = await self._clusters.get(session, caller.project_id, spec.cluster)
-        return await self.create_in(session, caller, cluster, spec, values, chart=chart, callback_url=callback_url)
-
-    async def create_in(
-        self,
-        session: AsyncSession,
-        caller: Caller,
-        cluster: ClusterView,
-        spec: ReleaseSpec,
-        values: Opened,
-        *,
-        chart: Pinned | None,
-        parent_id: str | None = None,
-        callback_url: str | None = None,
-    ) -> Operation:
-        """Begin to install a release into a cluster; as `create`, which finds the cluster first."""
         refuse_unusable(cluster)
         existing = await repository.named(session, cluster.id, spec.namespace, spec.name)
         if existing is not None:
@@ -149,20 +119,22 @@ class ReleaseService:
             cluster_id=cluster.id,
             namespace=spec.namespace,
             spec=spec.document(),
-            sealed_values=self._vault.encrypt(json.dumps(values.values), _of_release(release_id)),
+            sealed_values=self._sealed.of_release(release_id, values.values),
             facts={PLACES: values.known.as_json()} if values.known.all else {},
             tags=spec.tags,
             phase="creating",
         )
         await resources.insert(session, release, _exists(spec, cluster, None))
-        data = {"generation": 1, "usable": False, "registry_id": registry_id}
+        asked = AskedOfRelease(
+            generation=1, usable=False, registry_id=registry_id, chart=chart.as_json() if chart else None
+        )
         plan = Plan(
             "release.create",
             steps_of("release.create", release.spec),
-            {**data, "chart": chart.as_json() if chart else None},
+            asked.as_json(),
             needs=needs,
-            parent_id=parent_id,
-            callback_url=callback_url,
+            parent_id=how.parent_id,
+            callback_url=how.callback_url,
         )
         return await self._ledger.begin(session, caller, target_of(release), plan)
 
@@ -175,7 +147,7 @@ class ReleaseService:
             OperationInProgressError: it is being changed.
             ClusterFailedError: its cluster never came to be.
         """
-        cluster = await self._clusters.by_id(session, release.cluster_id)
+        cluster = ClusterView.of(await clusters.by_id(session, release.cluster_id))
         await self._refuse_deleting(session, release, cluster)
         await self._ledger.check_free(session, release.id)
         changed = [field for field in IDENTITY if getattr(spec, field) != release.spec[field]]
@@ -191,7 +163,7 @@ class ReleaseService:
             ReleaseNotReadyError: it was never installed.
             SlipwayError: as `check_change`.
         """
-        cluster = await self._clusters.by_id(session, release.cluster_id)
+        cluster = ClusterView.of(await clusters.by_id(session, release.cluster_id))
         await self._refuse_deleting(session, release, cluster)
         await self._ledger.check_free(session, release.id)
         if not release.observed_generation:
@@ -205,10 +177,10 @@ class ReleaseService:
         release: Release,
         spec: ReleaseSpec,
         values: Opened,
+        how: Begin,
         *,
         seen: Release,
         chart: Pinned | None,
-        callback_url: str | None = None,
     ) -> Operation:
         """Begin to bring a release to a new spec; one that failed to be installed is installed with it.
 
@@ -218,9 +190,9 @@ class ReleaseService:
             release: The release, locked.
             spec: The whole new spec.
             values: Its values, `set` in them.
+            how: How it is begun.
             seen: The release as it was when the spec was checked.
             chart: Which chart that is.
-            callback_url: To be called when the operation ends.
 
         Raises:
             SlipwayError: as `check_change`.
@@ -233,13 +205,18 @@ class ReleaseService:
         usable = release.phase == "active"
         self._write(release, spec.document(), values)
         release.tags, release.phase = spec.tags, "updating"
-        data = {"generation": release.generation, "usable": usable, "registry_id": registry_id}
+        asked = AskedOfRelease(
+            generation=release.generation,
+            usable=usable,
+            registry_id=registry_id,
+            chart=chart.as_json() if chart else None,
+        )
         plan = Plan(
             "release.update",
             steps_of("release.update" if release.observed_generation else "release.create", release.spec),
-            {**data, "chart": chart.as_json() if chart else None},
+            asked.as_json(),
             needs=needs,
-            callback_url=callback_url,
+            callback_url=how.callback_url,
         )
         return await self._ledger.begin(session, caller, target_of(release), plan)
 
@@ -251,10 +228,10 @@ class ReleaseService:
         revision: int,
         spec: dict[str, Any],
         values: Opened,
-        chart: dict[str, Any] | None,
+        chart: dict[str, Any],
+        how: Begin,
         *,
-        anew: bool = False,
-        callback_url: str | None = None,
+        anew: bool,
     ) -> Operation:
         """Begin to bring a release back to what one of its revisions was; its spec is that one's from now on.
 
@@ -266,8 +243,8 @@ class ReleaseService:
             spec: What that revision was made of, as rows keep it.
             values: Likewise.
             chart: Likewise.
+            how: How it is begun.
             anew: Render it with the secrets of now, instead of what helm keeps of it.
-            callback_url: To be called when the operation ends.
 
         Raises:
             SlipwayError: as `check_installed`.
@@ -276,27 +253,32 @@ class ReleaseService:
         registry = await self.registry(session, release.project_id, ReleaseSpec.model_validate(spec)) if anew else None
         self._write(release, spec, values)
         release.tags, release.phase = spec.get("tags", {}), "updating"
-        data = {"generation": release.generation, "usable": True, "revision": revision, "chart": chart, "anew": anew}
+        asked = AskedOfRelease(
+            generation=release.generation,
+            usable=True,
+            registry_id=registry.id if registry else None,
+            chart=chart,
+            revision=revision,
+            anew=anew,
+        )
         plan = Plan(
             "release.rollback",
             steps_of("release.rollback", release.spec, anew=anew),
-            {**data, "registry_id": registry.id if registry else None},
-            needs=await self._clusters.needs(session, cluster),
-            callback_url=callback_url,
+            asked.as_json(),
+            needs=await self._dependencies.of_cluster(session, cluster),
+            callback_url=how.callback_url,
         )
         return await self._ledger.begin(session, caller, target_of(release), plan)
 
-    async def test(
-        self, session: AsyncSession, caller: Caller, release: Release, *, callback_url: str | None = None
-    ) -> Operation:
+    async def test(self, session: AsyncSession, caller: Caller, release: Release, how: Begin) -> Operation:
         """Begin to run the tests of a release.
 
         Raises:
             SlipwayError: as `check_installed`.
         """
         cluster = await self.check_installed(session, release)
-        needs = await self._clusters.needs(session, cluster)
-        plan = Plan("release.test", steps_of("release.test", release.spec), needs=needs, callback_url=callback_url)
+        needs = await self._dependencies.of_cluster(session, cluster)
+        plan = Plan("release.test", steps_of("release.test", release.spec), needs=needs, callback_url=how.callback_url)
         return await self._ledger.begin(session, caller, target_of(release), plan)
 
     async def delete(
@@ -304,12 +286,9 @@ class ReleaseService:
         session: AsyncSession,
         caller: Caller,
         release: Release,
+        how: Begin,
         *,
-        needs: Sequence[Needs] = (),
-        parent_id: str | None = None,
-        retry_of: str | None = None,
         force: bool = False,
-        callback_url: str | None = None,
     ) -> Operation:
         """Begin to uninstall a release; a create that runs is superseded.
 
@@ -317,30 +296,30 @@ class ReleaseService:
             session: The transaction.
             caller: Who asks.
             release: The release, locked.
-            needs: What must come first.
-            parent_id: The operation that holds this one together with others.
-            retry_of: The failed delete that is taken up again.
+            how: How it is begun; with its cluster (`how.parent_id`), any change that runs is superseded.
             force: Leave behind what cannot be uninstalled: it was tried before.
-            callback_url: To be called when the operation ends.
 
         Raises:
             OperationInProgressError: it is being changed.
         """
         live = await operations.live_of(session, release.id)
-        needs = list(needs)
-        if live is not None and (live.kind == "release.create" or parent_id is not None):  # a cluster takes all with it
+        needs = list(how.needs)
+        if live is not None and (
+            live.kind == "release.create" or how.parent_id is not None
+        ):  # a cluster takes all with it
             await self._ledger.supersede(session, live)
             needs.append(Needs(live.id, "end"))
         else:
             await self._ledger.check_free(session, release.id)
+        usable = release.phase == "active" or bool(live and Asked.of(live.input).usable)
         plan = Plan(
             "release.delete",
             steps_of("release.delete", release.spec),
-            {"usable": release.phase == "active" or bool(live and live.input.get("usable")), "force": force},
+            AskedOfRelease(usable=usable, force=force).as_json(),
             needs=needs,
-            parent_id=parent_id,
-            retry_of=retry_of,
-            callback_url=callback_url,
+            parent_id=how.parent_id,
+            retry_of=how.retry_of,
+            callback_url=how.callback_url,
         )
         release.phase = "deleting"
         return await self._ledger.begin(session, caller, target_of(release), plan)
@@ -358,37 +337,26 @@ class ReleaseService:
         except ReleaseNotFoundError as error:
             raise NotRetryableError(f"Release {operation.resource_name!r} is gone.") from error
         if operation.kind == "release.delete":
-            return await self.delete(session, caller, release, parent_id=parent_id, retry_of=operation.id, force=True)
-        cluster = await self._clusters.by_id(session, release.cluster_id)
+            how = Begin(parent_id=parent_id, retry_of=operation.id)
+            return await self.delete(session, caller, release, how, force=True)
+        cluster = ClusterView.of(await clusters.by_id(session, release.cluster_id))
         await self._refuse_deleting(session, release, cluster)
         if operation.kind != "release.test":
             release.phase = "creating" if operation.kind == "release.create" else "updating"
         spec = ReleaseSpec.model_validate(release.spec)
-        registry_id = operation.input.get("registry_id")
+        registry_id = AskedOfRelease.of(operation.input).registry_id
         needs = await self._dependencies.needs(session, cluster, spec, registry_id, own_id=release.id)
         plan = Plan.again(operation, needs=needs, parent_id=parent_id)
         return await self._ledger.begin(session, caller, target_of(release), plan)
-
-    def _unsealed(self, made_of: Release | ReleaseRevision) -> dict[str, Any]:
-        at = (
-            _of_release(made_of.id)
-            if isinstance(made_of, Release)
-            else _of_revision(made_of.release_id, made_of.revision)
-        )
-        try:
-            values: dict[str, Any] = json.loads(self._vault.decrypt(made_of.sealed_values, at))
-        except UndecryptableError as error:
-            raise ValuesLostError(str(error), retry_after=300) from error
-        return values
 
     def _write(self, release: Release, document: dict[str, Any], values: Opened) -> None:
         """Write the desired spec; one that is the same is no new generation."""
         if values.known.all:
             release.facts = {**release.facts, PLACES: values.known.as_json()}
-        if document == release.spec and values.values == self._unsealed(release):
+        if document == release.spec and values.values == self._sealed.plain(release):
             return
         release.spec = document
-        release.sealed_values = self._vault.encrypt(json.dumps(values.values), _of_release(release.id))
+        release.sealed_values = self._sealed.of_release(release.id, values.values)
         release.generation += 1
 
     async def _refuse_deleting(self, session: AsyncSession, release: Release, cluster: ClusterView) -> None:
@@ -407,14 +375,6 @@ def refuse_unusable(cluster: ClusterView) -> None:
         raise ClusterDeletingError(f"Cluster {cluster.name!r} is being deleted.", cluster_id=cluster.id)
     if cluster.phase == "failed" and not cluster.endpoint:
         raise ClusterFailedError(f"Cluster {cluster.name!r} has failed.", cluster_id=cluster.id)
-
-
-def _of_release(release_id: str) -> Place:
-    return place(Release, "sealed_values", release_id)
-
-
-def _of_revision(release_id: str, revision: int) -> Place:
-    return place(ReleaseRevision, "sealed_values", release_id, revision)
 
 
 def _exists(spec: ReleaseSpec, cluster: ClusterView, release_id: str | None) -> ReleaseExistsError:

@@ -4,7 +4,9 @@ from typing import Any
 
 from app.core.errors import FieldError, InvalidError
 from app.core.secrets.scope import current
+from app.core.validation import at_pointer, differences
 from app.gateways.helm.strvals import MAX_BYTES, SetExpressionError, path_of, size_of, with_set
+from app.operations.prepared import FieldChange
 from app.releases import resolutions
 from app.releases.errors import RedactedValueError
 from app.releases.references import check_references, is_reference
@@ -92,6 +94,20 @@ def of_helm(values: dict[str, Any], spec: dict[str, Any], facts: dict[str, Any],
     """
     current().add(resolutions.secrets_of(values, facts))
     return of_row(resolutions.concealed(values, facts, revision), spec, facts)
+
+
+def values_changes(before: Opened | None, after: Opened | None) -> list[FieldChange]:
+    """Return how values differ, as callers may see it: of a secret that changes both sides show `(redacted)`.
+
+    Slow: use a thread. What is known to be secret of either is hidden in both.
+    """
+    for one, other in ((before, after), (after, before)):
+        if one is not None and other is not None:
+            one.learn(other.known.all)
+    whole = [{} if each is None else {"values": each.values} for each in (before, after)]
+    old, new = ({} if each is None else {"values": each.shown()} for each in (before, after))
+    pointers = differences(whole[0], whole[1], "")
+    return [FieldChange(pointer, at_pointer(old, pointer), at_pointer(new, pointer)) for pointer in pointers]
 
 
 PLACES = "secret_places"

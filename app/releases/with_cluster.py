@@ -6,6 +6,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.clusters import repository as clusters
+from app.clusters.schemas import ClusterSpec
+from app.clusters.view import ClusterView
 from app.core.caller import Caller
 from app.core.errors import FieldError, InvalidError, NotFoundError
 from app.core.validation import repeated, validate
@@ -13,12 +16,12 @@ from app.db.session import Database
 from app.engine.models import Operation
 from app.gateways.helm.strvals import MAX_BYTES
 from app.operations import repository as operations
+from app.operations.prepared import Begin
 from app.operations.service import Needs
 from app.releases import repository
 from app.releases.charts import Pinned
 from app.releases.live import ChartChecks
 from app.releases.order import deletion_order, in_order
-from app.releases.ports import Clusters
 from app.releases.schemas import ReleaseSpec
 from app.releases.secrets.opened import Opened
 from app.releases.service import ReleaseService
@@ -51,23 +54,25 @@ class ClusterReleases:
         self,
         database: Database,
         service: ReleaseService,
-        clusters: Clusters,
         checks: ChartChecks,
     ) -> None:
         self._database = database
         self._service = service
-        self._clusters = clusters
         self._checks = checks
-        self.max_bytes = service.max_bytes
+        self._max_bytes = service.max_bytes
         self.retry = service.retry
 
-    async def check(self, project_id: str, wanted: Sequence[Wanted], kubernetes_version: str) -> None:
+    def parse(self, raw: Sequence[dict[str, Any]], cluster: str) -> list[Wanted]:
+        """Check the releases of a cluster's request; see `parse`."""
+        return parse(raw, cluster, max_bytes=self._max_bytes)
+
+    async def check(self, project_id: str, wanted: Sequence[Wanted], cluster: ClusterSpec) -> None:
         """Look at the charts, and note in `wanted` which they are; one of a registry that is yet to come stays unknown.
 
         Args:
             project_id: Whose registries and credentials count.
             wanted: As `parse` gave them.
-            kubernetes_version: Of the cluster, `1.34`.
+            cluster: That is asked for.
 
         Raises:
             InvalidError: pointers are below `/releases`.
@@ -82,7 +87,7 @@ class ClusterReleases:
                 release.spec,
                 release.values,
                 project_id=project_id,
-                kubernetes_version=kubernetes_version,
+                kubernetes_version=str(cluster.version),
                 registry=registry,
                 pointer=f"{POINTER}/{release.index}",
             )
@@ -93,10 +98,10 @@ class ClusterReleases:
         """Begin to install the releases of a cluster's request, those first that others depend on."""
         if not wanted:
             return []
-        cluster = await self._clusters.by_id(session, cluster_id)
+        cluster = ClusterView.of(await clusters.by_id(session, cluster_id))
         return [
-            await self._service.create_in(
-                session, caller, cluster, release.spec, release.values, chart=release.chart, parent_id=parent_id
+            await self._service.create(
+                session, caller, cluster, release.spec, release.values, Begin(parent_id=parent_id), chart=release.chart
             )
             for release in wanted
         ]
@@ -120,9 +125,8 @@ class ClusterReleases:
                 begun[release.id] = live
                 continue
             needs = [Needs(begun[dependent].id, "end") for dependent in dependents if dependent in begun]
-            begun[release.id] = await self._service.delete(
-                session, caller, release, needs=needs, parent_id=parent_id, force=force
-            )
+            how = Begin(parent_id=parent_id, needs=needs)
+            begun[release.id] = await self._service.delete(session, caller, release, how, force=force)
         return list(begun.values())
 
 

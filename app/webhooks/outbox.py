@@ -25,7 +25,7 @@ from app.operations.schemas import OperationOut, ResourceRef, operation_out
 from app.webhooks import payloads, repository
 from app.webhooks.models import Webhook, WebhookDelivery, WebhookEvent, WebhookSequence
 from app.webhooks.payloads import ENDINGS, STEP
-from app.webhooks.ports import ResourceTags
+from app.webhooks.tags import tags_of
 
 _ANYWHERE = Rules(allow_http=True, allow_private_addresses=True)
 _CACHED = "webhooks of"
@@ -72,9 +72,8 @@ def wants(webhook: Webhook, event: str, resource_type: str, tags: dict[str, str]
 class Outbox:
     """Writes events and their deliveries."""
 
-    def __init__(self, notifier: Notifier, tags: ResourceTags) -> None:
+    def __init__(self, notifier: Notifier) -> None:
         self._notifier = notifier
-        self._tags = tags
 
     async def recorded(self, session: AsyncSession, operation: Operation, events: Sequence[NewEvent]) -> None:
         """Hear of events of an operation, in the engine's own transaction."""
@@ -141,7 +140,7 @@ class Outbox:
         tags: dict[str, str] | None = None
         for webhook in await _webhooks_of(session, subject.project_id):
             if webhook.tags and tags is None:
-                tags = await self._tags.of(session, subject.resource.type, subject.resource.id)
+                tags = await tags_of(session, subject.resource.type, subject.resource.id)
             if wants(webhook, event, subject.resource.type, tags or {}):
                 wanting.append(Recipient.of_webhook(webhook))
         return wanting

@@ -6,7 +6,6 @@ on a cold disk. So clients are kept, sessions share one loader, and what reads f
 
 import asyncio
 import functools
-import os
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -59,14 +58,6 @@ Credentials = tuple[str | None, str | None]
 
 PROCESS = AwsAccount("process")
 """The account that the process's own credentials belong to."""
-
-
-def region_from_environment() -> str | None:
-    """Return the region the environment names: `AWS_REGION`, else `AWS_DEFAULT_REGION`; None if neither is set.
-
-    botocore reads only the latter; every other AWS SDK and the CLI let `AWS_REGION` win.
-    """
-    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
 
 
 class AwsClients:
@@ -149,14 +140,6 @@ class AwsClients:
             await self._find_credentials(session)
             frozen = await (await session.get_credentials()).get_frozen_credentials()
         return frozen.access_key, frozen.secret_key, frozen.token
-
-    async def default_region(self) -> str | None:
-        """Return the region of the environment, else of the profile; None if nothing names one."""
-        if region := region_from_environment():
-            return region
-        await self._load_sdk()
-        with translate("sts:Configuration"):
-            return await asyncio.to_thread(self._session(PROCESS, "").get_config_variable, "region")
 
     async def partition(self, region: str) -> tuple[str, bool]:
         """Return the partition that a region's name belongs to (`aws`, `aws-cn`), and whether the SDK knows the region.

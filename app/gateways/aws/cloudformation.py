@@ -4,7 +4,6 @@ Every change takes a client token. AWS keeps one for about an hour, and the same
 twice; another call with it is `TokenReused`. Tokens and change set names: letters, digits, hyphens, at most 128.
 """
 
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -288,19 +287,6 @@ class CloudFormation:
             async for page in client.get_paginator("list_stack_resources").paginate(StackName=stack):
                 found.extend(resource_of(data) for data in page["StackResourceSummaries"])
         return found
-
-    async def template(self, stack: str) -> str:
-        """Return the template that the stack has now, as JSON if it was sent as JSON, else the text that was sent.
-
-        Raises:
-            NotFound: There is no such stack.
-        """
-        client = await self._client()
-        with translate("cloudformation:GetTemplate"):
-            answer = await client.get_template(StackName=stack, TemplateStage="Original")
-        # botocore parses a JSON body by itself and gives the text of anything else.
-        body: object = answer["TemplateBody"]
-        return body if isinstance(body, str) else json.dumps(body)
 
     async def _client(self) -> "CloudFormationClient":
         return await self._clients.client(self._account, self._region, "cloudformation")

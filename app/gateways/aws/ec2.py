@@ -100,10 +100,6 @@ class Ec2:
         known = {data["SubnetId"]: _subnet(data) for data in rows}
         return [known[wanted] for wanted in ids if wanted in known]
 
-    async def subnets_of_vpc(self, vpc_id: str) -> list[Subnet]:
-        """Return all subnets of a VPC."""
-        return [_subnet(data) for data in await self._rows("describe_subnets", "Subnets", _filter("vpc-id", [vpc_id]))]
-
     async def vpc(self, vpc_id: str) -> Vpc | None:
         """Return the VPC, or None if there is none."""
         for data in await self._rows("describe_vpcs", "Vpcs", _filter("vpc-id", [vpc_id])):
@@ -191,19 +187,6 @@ class Ec2:
         """Return the volumes that a cluster's persistent volumes were made of."""
         rows = await self._rows("describe_volumes", "Volumes", _filter("tag-key", [cluster_tag(cluster)]))
         return [Volume(data["VolumeId"], data["State"], data.get("Size", 0), tags_of(data)) for data in rows]
-
-    async def delete_interface(self, interface_id: str) -> None:
-        """Delete a network interface that nothing uses; one that is gone is fine.
-
-        Raises:
-            AwsError: It is in use.
-        """
-        client = await self._client()
-        try:
-            with translate("ec2:DeleteNetworkInterface"):
-                await client.delete_network_interface(NetworkInterfaceId=interface_id)
-        except NotFound:
-            return
 
     async def delete_security_group(self, group_id: str) -> None:
         """Delete a security group that nothing uses; one that is gone is fine.

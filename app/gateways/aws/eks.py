@@ -1,23 +1,18 @@
 """EKS: what its API says about clusters, node groups, versions, addons and updates; and tokens for clusters."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.eks_resources import (
-    Addon,
     AddonVersion,
     Cluster,
     ClusterVersion,
     Nodegroup,
-    Update,
     addon_version_of,
     cluster_of,
     cluster_version_of,
-    issues_of,
     minor_of,
     nodegroup_of,
-    update_of,
 )
 from app.gateways.aws.eks_token import eks_token
 from app.gateways.aws.errors import InvalidRequest, NotFound, translate
@@ -44,18 +39,6 @@ class Eks:
             return None
         return cluster_of(answer["cluster"])
 
-    async def list_nodegroups(self, cluster: str) -> list[str]:
-        """Return the names of the cluster's managed node groups, all pages; none if there is no such cluster."""
-        client = await self._client()
-        names: list[str] = []
-        try:
-            with translate("eks:ListNodegroups"):
-                async for page in client.get_paginator("list_nodegroups").paginate(clusterName=cluster):
-                    names.extend(page["nodegroups"])
-        except NotFound:
-            return []
-        return names
-
     async def describe_nodegroup(self, cluster: str, name: str) -> Nodegroup | None:
         """Return the node group, or None if there is none (or no such cluster)."""
         client = await self._client()
@@ -65,17 +48,6 @@ class Eks:
         except NotFound:
             return None
         return nodegroup_of(answer["nodegroup"])
-
-    async def describe_addon(self, cluster: str, name: str) -> Addon | None:
-        """Return the installed addon, or None if there is none (or no such cluster)."""
-        client = await self._client()
-        try:
-            with translate("eks:DescribeAddon"):
-                answer = await client.describe_addon(clusterName=cluster, addonName=name)
-        except NotFound:
-            return None
-        addon: Mapping[str, Any] = answer["addon"]
-        return Addon(addon["addonName"], addon["clusterName"], addon["status"], addon["addonVersion"], issues_of(addon))
 
     async def cluster_versions(self, *, include_unsupported: bool = False) -> list[ClusterVersion]:
         """Return the Kubernetes versions of EKS in this region, newest first.
@@ -115,31 +87,6 @@ class Eks:
             return []
         return found
 
-    async def list_updates(self, cluster: str, *, nodegroup: str | None = None, addon: str | None = None) -> list[str]:
-        """Return the ids of the updates of a cluster, or of a node group or addon of it; all pages."""
-        client = await self._client()
-        ids: list[str] = []
-        pages = client.get_paginator("list_updates").paginate(name=cluster, **_of(nodegroup, addon))
-        try:
-            with translate("eks:ListUpdates"):
-                async for page in pages:
-                    ids.extend(page["updateIds"])
-        except NotFound:
-            return []
-        return ids
-
-    async def describe_update(
-        self, cluster: str, update_id: str, *, nodegroup: str | None = None, addon: str | None = None
-    ) -> Update | None:
-        """Return an update of a cluster, or of a node group or addon of it; None if there is none."""
-        client = await self._client()
-        try:
-            with translate("eks:DescribeUpdate"):
-                answer = await client.describe_update(name=cluster, updateId=update_id, **_of(nodegroup, addon))
-        except NotFound:
-            return None
-        return update_of(answer["update"])
-
     async def token(self, cluster: str) -> str:
         """Return a bearer token for the cluster's API server, of the account's credentials; see `eks_token.py`."""
         access_key, secret_key, session_token = await self._clients.frozen_credentials(self._account, self._region)
@@ -147,7 +94,3 @@ class Eks:
 
     async def _client(self) -> "EKSClient":
         return await self._clients.client(self._account, self._region, "eks")
-
-
-def _of(nodegroup: str | None, addon: str | None) -> dict[str, Any]:
-    return ({"nodegroupName": nodegroup} if nodegroup else {}) | ({"addonName": addon} if addon else {})

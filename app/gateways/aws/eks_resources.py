@@ -159,36 +159,6 @@ class AddonVersion:
     requires_configuration: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Addon:
-    """An installed addon (DescribeAddon); `status` as EKS says it: `ACTIVE`, `DEGRADED`, `CREATE_FAILED`, …."""
-
-    name: str
-    cluster: str
-    status: str
-    version: str
-    issues: tuple[HealthIssue, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """A change that EKS makes on its own schedule (DescribeUpdate).
-
-    Attributes:
-        id: Id.
-        type: `VersionUpdate`, `EndpointAccessUpdate`, `ConfigUpdate`, ….
-        status: `InProgress`, `Failed`, `Cancelled`, `Successful`.
-        created_at: When it began.
-        errors: Why it failed.
-    """
-
-    id: str
-    type: str
-    status: str
-    created_at: datetime | None
-    errors: tuple[HealthIssue, ...] = ()
-
-
 def minor_of(version: str) -> tuple[int, ...]:
     """Return a version as numbers, so that 1.9 comes before 1.10."""
     return tuple(int(part) for part in version.split(".") if part.isdigit())
@@ -288,12 +258,3 @@ def addon_version_of(data: Mapping[str, Any], cluster_version: str) -> AddonVers
         requires_iam=data.get("requiresIamPermissions", False),
         requires_configuration=data.get("requiresConfiguration", False),
     )
-
-
-def update_of(data: Mapping[str, Any]) -> Update:
-    """Read `DescribeUpdate.update`."""
-    errors = tuple(
-        HealthIssue(error.get("errorCode", ""), error.get("errorMessage", ""), tuple(error.get("resourceIds") or ()))
-        for error in data.get("errors", ())
-    )
-    return Update(data["id"], data.get("type", ""), data.get("status", ""), data.get("createdAt"), errors)

@@ -65,12 +65,6 @@ ONLY_DELETABLE = frozenset({"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAIL
 DELETED = frozenset({"DELETE_COMPLETE"})
 """Gone; found by its ARN for 90 days, not by its name."""
 
-SETTLED = STABLE | FAILED | DELETED
-"""CloudFormation has stopped."""
-
-SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
-"""The last create, update or import did what was asked (a delete: `DELETED`)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Stack:

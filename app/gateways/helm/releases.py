@@ -88,11 +88,6 @@ class TestRun:
     tests: tuple[Hook, ...]
     error: HelmError | None = None
 
-    @property
-    def succeeded(self) -> bool:
-        """Whether all tests passed (or there are none)."""
-        return self.error is None
-
 
 class Releases:
     """The releases of one cluster; cheap to make, holds nothing."""

@@ -173,18 +173,6 @@ async def test_a_profile_that_does_not_exist_is_a_matter_of_credentials(
         await offline.client(PROCESS, REGION, "sts")
 
 
-async def test_the_region_of_the_profile_counts_when_the_environment_names_none(
-    offline: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(variable, raising=False)
-    (tmp_path / "config").write_text("[default]\nregion = eu-north-1\n")
-
-    assert await offline.default_region() == "eu-north-1"
-    monkeypatch.setenv("AWS_REGION", "us-west-2")
-    assert await offline.default_region() == "us-west-2"
-
-
 async def test_throttling_is_told_and_tried_twice(clients: AwsClients, localcloud: Any) -> None:
     localcloud.rules(
         [{"api": "cloudformation:DescribeStacks", "status": 400, "code": "Throttling", "message": "Rate exceeded"}]

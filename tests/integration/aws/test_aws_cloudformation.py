@@ -288,11 +288,3 @@ async def test_protection_keeps_a_stack(cloudformation: CloudFormation, name: st
     await cloudformation.protect(stack.id, enabled=False)
     await cloudformation.delete(stack.id, token())
     assert (await settled(cloudformation, stack.id, busy=IN_PROGRESS | {"CREATE_COMPLETE"})).status == "DELETE_COMPLETE"
-
-
-async def test_the_template_of_a_stack_can_be_read(cloudformation: CloudFormation, name: str) -> None:
-    stack = await created(cloudformation, name, log_groups(name))
-
-    template = await cloudformation.template(stack.id)
-
-    assert json.loads(template) == json.loads(log_groups(name))

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 from integration.conftest import LocalCloud
 
+from app.clusters.view import ClusterView
 from app.core.crypto import Vault
 from app.core.secrets.scope import entered
 from app.gateways.aws.clients import PROCESS, AwsClients
 from app.gateways.aws.cloud import Cloud
 from app.gateways.aws.errors import AccessDenied, AwsError, InvalidRequest, NotFound
 from app.gateways.aws.secrets_manager import SecretsManager
-from app.releases.ports import ClusterView
 from app.releases.references import references_in
 from app.releases.resolve import Resolver
 from app.releases.secrets.opened import Opened
 
 REGION = "us-east-1"
-CLUSTER = ClusterView("clu_1", "c", "prj", "acc", REGION, "active", "1.34", "", "")
+CLUSTER = ClusterView("clu_1", "c", "prj", "acc", REGION, "active", "1.34", "ipv4", {}, {})
 
 
 @pytest.fixture

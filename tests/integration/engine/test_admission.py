@@ -12,7 +12,8 @@ from app.engine import claims
 from app.engine.contract import Cancelled, Context, Done, Fail, Outcome, Wait
 from app.engine.models import Operation
 from app.operations.group import GroupReconciler
-from app.operations.service import GROUP_KIND, Needs
+from app.operations.group_kinds import CLUSTER_APPLY
+from app.operations.service import Needs
 
 
 class Gate:
@@ -65,11 +66,15 @@ async def test_a_need_that_failed(bench: Bench, what: str, status: str) -> None:
     gate = Gate()
     bad = await bench.begin("bad")
     after = await bench.begin("after", needs=[Needs(bad, what)])  # type: ignore[arg-type]
+    async with bench.database.write() as session:
+        (await session.get_one(Operation, after)).data = {"of another owner": 1}
     gate.open("bad")
     gate.open("after")
     async with bench.running(gate.act):
         _, operation = await bench.ended(bad, after)
     assert operation.status == status
+    assert operation.data.pop("of another owner") == 1
+    assert operation.data.keys() == ({"failed_dependency"} if what == "success" else set())
     if what == "success":
         assert operation.error is not None
         assert operation.error["code"] == "dependency_failed"
@@ -126,11 +131,11 @@ async def test_a_region_takes_so_many_at_once_the_oldest_first(bench: Bench) -> 
 
 async def test_parents_take_no_place_and_end_with_their_children(bench: Bench) -> None:
     gate = Gate()
-    parents = [await bench.begin(kind=GROUP_KIND, lock=False) for _ in range(3)]
+    parents = [await bench.begin(kind=CLUSTER_APPLY, lock=False) for _ in range(3)]
     children = [await bench.begin(name, parent=parent) for name, parent in zip(("x", "bad", "z"), parents, strict=True)]
     for name in ("x", "bad", "z"):
         gate.open(name)
-    registry = {KIND: Scripted(gate.act), GROUP_KIND: GroupReconciler(bench.database)}
+    registry = {KIND: Scripted(gate.act), CLUSTER_APPLY: GroupReconciler(bench.database)}
     async with bench.running(registry, max_running_per_region=1):
         good, broken, _ = await bench.ended(*parents)
     assert [child.status for child in await bench.ended(*children)] == ["succeeded", "failed", "succeeded"]
@@ -150,10 +155,10 @@ async def test_two_needs_that_end_at_the_same_moment_wake_what_waits(bench: Benc
 
     rounds = []
     for _ in range(4):
-        parent = await bench.begin(kind=GROUP_KIND, lock=False)
+        parent = await bench.begin(kind=CLUSTER_APPLY, lock=False)
         halves = [await bench.begin("half", parent=parent) for _ in range(2)]
         rounds += [parent, await bench.begin("whole", needs=[Needs(half) for half in halves])]
-    registry = {KIND: Scripted(act), GROUP_KIND: GroupReconciler(bench.database)}
+    registry = {KIND: Scripted(act), CLUSTER_APPLY: GroupReconciler(bench.database)}
     async with bench.running(registry, max_inflight=1), bench.running(registry, max_inflight=1):
         operations = await bench.ended(*rounds)
     assert {operation.status for operation in operations} == {"succeeded"}

@@ -18,7 +18,7 @@ from app.db.session import Database
 from app.http.caller import CallerDep
 from app.http.change import ChangeDep
 from app.http.etag import conditional
-from app.http.pagination import Page, PageQuery, TagQuery, page_of
+from app.http.pagination import Page, PageQuery, TagQuery
 from app.http.route import StrictRoute
 from app.main import create_app
 
@@ -94,7 +94,8 @@ async def list_things(
     rows = [ThingOut(id=f"{number:03}", name=str(tags)) for number in range(300)]
     after = page.after_text or ""
     found = [row for row in rows if row.id > after][: page.fetch]
-    return page_of(found, page, key=lambda row: row.id)
+    kept, token = page.cut(found, key=lambda row: row.id)
+    return Page(items=list(kept), next_page_token=token)
 
 
 def new_app(url: str, **settings: Any) -> FastAPI:

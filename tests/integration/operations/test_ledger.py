@@ -11,6 +11,7 @@ from app.db.base import DEFAULT_ACCOUNT
 from app.engine import retention
 from app.engine.contract import Cancelled, Context, Done, Fail, Outcome, Wait
 from app.engine.models import Operation
+from app.operations import repository
 from app.operations.errors import (
     NotCancellableError,
     NotRetryableError,
@@ -18,7 +19,8 @@ from app.operations.errors import (
     OperationNotFoundError,
 )
 from app.operations.group import GroupReconciler
-from app.operations.service import GROUP_KIND, Needs, Plan, Target
+from app.operations.group_kinds import CLUSTER_APPLY, GROUP_KINDS
+from app.operations.service import Needs, Plan, Target
 
 
 class Things:
@@ -126,10 +128,10 @@ async def test_what_waits_is_told_more_and_what_has_been_taken_up_is_not(bench: 
 
 
 async def test_a_parent_is_cancelled_with_its_children(bench: Bench, things: Things) -> None:
-    parent = await bench.begin(kind=GROUP_KIND, lock=False)
+    parent = await bench.begin(kind=CLUSTER_APPLY, lock=False)
     slow = await bench.begin("slow", parent=parent)
     after = await bench.begin("after", parent=parent, needs=[Needs(slow)])
-    registry = {KIND: Scripted(act), GROUP_KIND: GroupReconciler(bench.database)}
+    registry = {KIND: Scripted(act), CLUSTER_APPLY: GroupReconciler(bench.database)}
     async with bench.running(registry):
         out = await cancel(bench, parent)
         assert [child.id for child in out.children] == [slow, after]
@@ -188,6 +190,28 @@ async def test_only_the_newest_failure_of_a_resource_is_retried(bench: Bench, th
     assert (await bench.get(bad)).status == "failed"
 
 
+async def test_no_kind_of_group_counts_as_an_operation_of_the_resource(
+    bench: Bench, things: Things, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = GROUP_KINDS | {"fleet.apply"}
+    monkeypatch.setattr("app.operations.repository.GROUP_KINDS", both)
+    monkeypatch.setattr("app.operations.service.GROUP_KINDS", both)
+    bad = await bench.begin("bad")
+    resource = (await bench.get(bad)).resource_id
+    async with bench.running(act):
+        await bench.ended(bad)
+        for kind in sorted(both):
+            async with bench.database.write() as session:
+                target = Target("thing", resource, "x", CALLER.project_id, DEFAULT_ACCOUNT, REGION)
+                group = await bench.ledger.begin(session, CALLER, target, Plan(kind, holds_lock=False))
+                assert list(bench.ledger.begun(session)) == []
+            async with bench.database.read() as session:
+                latest = await repository.latest_of(session, resource)
+            assert latest is not None
+            assert latest.id == bad, f"{group.id} of {kind} is taken for the resource's own"
+        assert (await retry(bench, bad)).retry_of == bad
+
+
 async def test_a_retry_while_the_resource_is_changed_is_refused(bench: Bench, things: Things) -> None:
     bad = await bench.begin("bad")
     async with bench.running(act):
@@ -199,8 +223,8 @@ async def test_a_retry_while_the_resource_is_changed_is_refused(bench: Bench, th
 
 @pytest.mark.calendar
 async def test_old_operations_go_with_their_children_and_live_ones_stay(bench: Bench) -> None:
-    registry = {KIND: Scripted(act), GROUP_KIND: GroupReconciler(bench.database)}
-    old_parent, young_parent = [await bench.begin(kind=GROUP_KIND, lock=False) for _ in range(2)]
+    registry = {KIND: Scripted(act), CLUSTER_APPLY: GroupReconciler(bench.database)}
+    old_parent, young_parent = [await bench.begin(kind=CLUSTER_APPLY, lock=False) for _ in range(2)]
     old_child = await bench.begin(parent=old_parent)
     kept = [await bench.begin(parent=young_parent), young_parent, await bench.begin("slow")]
     old = [old_parent, old_child, await bench.begin()]

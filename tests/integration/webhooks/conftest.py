@@ -18,7 +18,8 @@ from app.core.ids import new_id
 from app.core.settings import Settings
 from app.db.base import DEFAULT_ACCOUNT, DEFAULT_PROJECT
 from app.main import create_app
-from app.operations.service import GROUP_KIND, Plan, Target
+from app.operations.group_kinds import CLUSTER_APPLY
+from app.operations.service import Plan, Target
 
 KEY = "test-admin-key-0123456789-abcdefghij"
 WAIT_SECONDS = 120.0
@@ -212,10 +213,10 @@ class Service:
         """Begin an operation that ends by itself; return its id."""
         target = Target("cluster", cluster.id, cluster.name, DEFAULT_PROJECT, DEFAULT_ACCOUNT, cluster.region)
         async with self.database.write() as session:
-            plan = Plan(GROUP_KIND, holds_lock=False, callback_url=callback_url)
+            plan = Plan(CLUSTER_APPLY, holds_lock=False, callback_url=callback_url)
             parent = await self.app.state.ledger.begin(session, CALLER, target, plan)
             for _ in range(children):
-                plan = Plan(GROUP_KIND, holds_lock=False, parent_id=parent.id)
+                plan = Plan(CLUSTER_APPLY, holds_lock=False, parent_id=parent.id)
                 await self.app.state.ledger.begin(session, CALLER, target, plan)
         return str(parent.id)
 

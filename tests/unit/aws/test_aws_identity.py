@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from app.gateways.aws.clients import AwsAccount, region_from_environment
+from app.gateways.aws.clients import AwsAccount
 from app.gateways.aws.eks_token import eks_token
 from app.gateways.aws.sts import Identity, role_arn
 
@@ -62,19 +62,6 @@ def test_a_session_is_turned_into_its_role(arn: str, role: str) -> None:
 
 def test_the_partition_stands_in_the_arn() -> None:
     assert Identity("1", "arn:aws-us-gov:iam::1:root").partition == "aws-us-gov"
-
-
-def test_both_names_of_the_region_count_and_the_general_one_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_REGION", raising=False)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    assert region_from_environment() == "eu-west-1"
-
-    monkeypatch.setenv("AWS_REGION", "us-west-2")
-    assert region_from_environment() == "us-west-2"
-
-    monkeypatch.delenv("AWS_REGION")
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
-    assert region_from_environment() is None
 
 
 def test_accounts_with_the_same_credentials_share_them() -> None:

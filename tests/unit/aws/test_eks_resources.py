@@ -9,7 +9,6 @@ from app.gateways.aws.eks_resources import (
     cluster_version_of,
     minor_of,
     nodegroup_of,
-    update_of,
 )
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -112,17 +111,3 @@ def test_an_addon_version_is_the_default_of_some_cluster_versions() -> None:
 
     assert addon_version_of(data, "1.34").is_default
     assert not addon_version_of(data, "1.33").is_default
-
-
-def test_an_update_that_failed_says_why() -> None:
-    update = update_of(
-        {
-            "id": "0a",
-            "type": "VersionUpdate",
-            "status": "Failed",
-            "createdAt": NOW,
-            "errors": [{"errorCode": "IpNotAvailable", "errorMessage": "no addresses", "resourceIds": None}],
-        }
-    )
-
-    assert update.errors == (HealthIssue("IpNotAvailable", "no addresses"),)

@@ -41,6 +41,13 @@ def test_a_circle_is_refused() -> None:
         in_order(specs(document("a", "b"), document("b", "a")), "/releases")
 
 
+def test_a_circle_is_pointed_at_where_it_is_not_at_what_depends_on_it() -> None:
+    asked = specs(document("web", "a"), document("a", "b"), document("b", "a"))
+    with pytest.raises(InvalidError) as caught:
+        in_order(asked, "/releases")
+    assert [error.pointer for error in caught.value.errors] == ["/releases/1/depends_on"]
+
+
 def test_they_go_the_other_way_round_and_a_circle_holds_nothing_up() -> None:
     def row(name: str, *depends_on: str) -> Release:
         spec = {"depends_on": list(depends_on)}

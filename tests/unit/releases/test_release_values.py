@@ -6,9 +6,11 @@ import pytest
 
 from app.core.errors import InvalidError
 from app.gateways.kubernetes.objects import parse_manifest
+from app.operations.prepared import FieldChange
 from app.releases.manifest import without_secrets
 from app.releases.schemas import ReleaseSpec
-from app.releases.values import effective
+from app.releases.secrets.opened import Opened
+from app.releases.values import effective, values_changes
 
 BODY: dict[str, Any] = {
     "cluster": "c",
@@ -25,6 +27,32 @@ def test_set_comes_after_values() -> None:
     with pytest.raises(InvalidError) as caught:
         effective(bad, "/releases/2")
     assert [error.pointer for error in caught.value.errors] == ["/releases/2/set/1"]
+
+
+def test_a_secret_that_changes_is_named_and_not_shown() -> None:
+    before = Opened({"password": "hunter22", "replicas": 1, "auth": {"token": "sesame"}, "kept": "word"})
+    after = Opened({"password": "hunter23", "replicas": 2, "auth": {}, "kept": "word"})
+    assert [(each.pointer, each.before, each.after) for each in values_changes(before, after)] == [
+        ("/values/auth/token", "(redacted)", None),
+        ("/values/password", "(redacted)", "(redacted)"),
+        ("/values/replicas", 1, 2),
+    ]
+    assert values_changes(before, before) == []
+
+
+def test_what_either_knows_to_be_secret_is_hidden_in_both() -> None:
+    place = ("greeting",)
+    before, after = Opened({"greeting": "sesame"}), Opened({"greeting": "open"}, named=[place])
+    after.learn([place])
+    assert [(each.before, each.after) for each in values_changes(before, after)] == [("(redacted)", "(redacted)")]
+    [made] = values_changes(None, after)
+    assert (made.pointer, made.before, made.after) == ("/values", None, {"greeting": "(redacted)"})
+
+
+def test_a_part_that_is_secret_shows_its_fields() -> None:
+    place = ("auth",)
+    before, after = Opened({"auth": {"a": "one"}}, named=[place]), Opened({"auth": {"a": "two"}}, named=[place])
+    assert values_changes(before, after) == [FieldChange("/values/auth/a", "(redacted)", "(redacted)")]
 
 
 MANIFEST = """---

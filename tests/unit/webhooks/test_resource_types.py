@@ -4,9 +4,9 @@ from typing import get_args
 
 from app import models
 from app.db.base import ResourceColumns
-from app.directories import TagDirectory
 from app.kinds.all import KINDS
 from app.kinds.rows import Resource
+from app.webhooks import tags
 from app.webhooks.payloads import EventType
 from app.webhooks.schemas import ResourceType
 
@@ -22,8 +22,8 @@ NOT_TOLD = {"addon"}
 
 def test_every_resource_has_tags_to_filter_by() -> None:
     assert {"clusters", "nodegroups", "registries", "releases"} < TABLES.keys()
-    assert set(TagDirectory.tables.values()) == set(TABLES.values())
-    assert TagDirectory.tables.keys() == TYPES == set(get_args(ResourceType))
+    assert set(tags.TABLES.values()) == set(TABLES.values())
+    assert tags.TABLES.keys() == TYPES == set(get_args(ResourceType))
 
 
 def test_phases_of_every_resource_are_told_under_the_name_that_operations_use() -> None:
