@@ -115,9 +115,20 @@ class ReleaseDirectory:
         """Check the releases of a cluster spec."""
         return parse_releases(raw, cluster, max_bytes=self._releases.max_bytes)
 
-    async def check(self, project_id: str, wanted: Sequence[Wanted], cluster: ClusterSpec) -> None:
-        """Look at their charts before anything begins."""
-        await self._releases.check(project_id, wanted, str(cluster.version))
+    async def check(self, project_id: str, wanted: Sequence[Wanted], cluster: ClusterSpec, account_id: str) -> None:
+        """Look at their charts and secrets before anything begins."""
+        planned = ReleaseClusterView(
+            id="",
+            name=cluster.name,
+            project_id=project_id,
+            account_id=account_id,
+            region=cluster.region,
+            phase="creating",
+            version=str(cluster.version),
+            endpoint="",
+            certificate_authority="",
+        )
+        await self._releases.check(planned, wanted)
 
 
 class TagDirectory:

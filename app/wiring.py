@@ -115,6 +115,7 @@ def _wire_releases(
     resolver = Resolver(clouds, vault)
     tools = Tools(database, clouds, of_clusters, service, helm, kubernetes, charts, places, resolver)
     ensure = EnsureRelease(tools)
+    secrets = RequestSecrets(clouds, kubernetes, resolver)
     kept_open = contextlib.AsyncExitStack()
     kept_open.push_async_callback(charts.aclose)
     kept_open.push_async_callback(kubernetes.aclose)
@@ -126,9 +127,9 @@ def _wire_releases(
             checks,
             ReleaseReader(clouds, helm, kubernetes, charts),
             CredentialService(vault),
-            RequestSecrets(clouds, kubernetes, resolver),
+            secrets,
         ),
-        ReleaseDirectory(ClusterReleases(database, service, of_clusters, checks)),
+        ReleaseDirectory(ClusterReleases(database, service, of_clusters, checks, secrets)),
         helm,
         kept_open,
         {

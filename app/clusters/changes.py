@@ -161,7 +161,7 @@ class ClusterChanges:
         spec, facts = await self._live.creation(cloud, request.spec, request.expectations)
         await self._parts.check(cloud, wanted.parts, ClusterView.planned(spec, facts, account_id=account))
         await self._registries.check(cloud, wanted.registries)
-        await self._releases.check(caller.project_id, wanted.releases, spec)
+        await self._releases.check(caller.project_id, wanted.releases, spec, account)
         return spec, facts
 
 

@@ -18,7 +18,8 @@ from app.releases import repository
 from app.releases.charts import Pinned
 from app.releases.live import ChartChecks
 from app.releases.order import deletion_order, in_order
-from app.releases.ports import Clusters
+from app.releases.ports import Clusters, ClusterView
+from app.releases.request_secrets import RequestSecrets
 from app.releases.schemas import ReleaseSpec
 from app.releases.secrets.opened import Opened, check_needles
 from app.releases.service import ReleaseService
@@ -53,38 +54,47 @@ class ClusterReleases:
         service: ReleaseService,
         clusters: Clusters,
         checks: ChartChecks,
+        secrets: RequestSecrets,
     ) -> None:
         self._database = database
         self._service = service
         self._clusters = clusters
         self._checks = checks
+        self._secrets = secrets
         self.max_bytes = service.max_bytes
         self.retry = service.retry
 
-    async def check(self, project_id: str, wanted: Sequence[Wanted], kubernetes_version: str) -> None:
+    async def check(self, cluster: ClusterView, wanted: Sequence[Wanted]) -> None:
         """Look at the charts, and note in `wanted` which they are; one of a registry that is yet to come stays unknown.
 
+        Secrets Manager is asked for the secrets that it keeps; those of the cluster are yet to come.
+
         Args:
-            project_id: Whose registries and credentials count.
+            cluster: As it will be.
             wanted: As `parse` gave them.
-            kubernetes_version: Of the cluster, `1.34`.
 
         Raises:
             InvalidError: pointers are below `/releases`.
         """
+        project_id = cluster.project_id
         for release in wanted:
             try:
                 async with self._database.read() as session:
                     registry = await self._service.registry(session, project_id, release.spec)
             except NotFoundError:
                 registry = None  # it may be one of the same request; the transaction finds it, or says that it is not
+            pointer, namespace = f"{POINTER}/{release.index}", release.spec.namespace
+            secrets = await self._secrets.check(
+                release.values, cluster, namespace, may_come=True, pointer=f"{pointer}/values"
+            )
             release.chart = await self._checks.check(
                 release.spec,
                 release.values,
                 project_id=project_id,
-                kubernetes_version=kubernetes_version,
+                kubernetes_version=cluster.version,
                 registry=registry,
-                pointer=f"{POINTER}/{release.index}",
+                pointer=pointer,
+                secrets=secrets,
             )
 
     async def begin_create(
