@@ -119,7 +119,7 @@ def _wire_releases(
             CredentialService(vault),
             secrets,
         ),
-        ClusterReleases(database, service, checks),
+        ClusterReleases(database, service, checks, secrets),
         helm,
         kept_open,
         {

@@ -1,5 +1,6 @@
 """The use cases of clusters, whoever asks: each looks, at AWS too, in no transaction, and gives a `Prepared` change."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -107,7 +108,7 @@ class ClusterChanges:
         return Prepared(known, None, lambda: [(_stack_of(row), None)], begin)
 
     async def _prepared(self, caller: Caller, request: ClusterRequest) -> Prepared:
-        wanted = self._wanted(request)
+        wanted = await asyncio.to_thread(self._wanted, request)
         async with self._database.read() as session:
             account = await accounts.account_id(session, caller.project_id, request.spec.account)
             existing = await repository.named(session, account, request.spec.region, request.spec.name)
@@ -152,8 +153,9 @@ class ClusterChanges:
         """Ask AWS and the charts' sources what can be known before anything begins."""
         cloud = await self._clouds.of(account, request.spec.region)
         spec, facts = await self._live.creation(cloud, request.spec, request.expectations)
-        await self._parts.check(cloud, wanted.parts, ClusterView.planned(spec, facts, account_id=account))
-        await self._releases.check(caller.project_id, wanted.releases, spec)
+        planned = ClusterView.planned(spec, facts, project_id=caller.project_id, account_id=account)
+        await self._parts.check(cloud, wanted.parts, planned)
+        await self._releases.check(planned, wanted.releases)
         return spec, facts
 
 

@@ -88,8 +88,12 @@ class Releases(Protocol):
         """Check the releases of a cluster spec; raises InvalidError with pointers below `/releases`."""
         ...
 
-    async def check(self, project_id: str, wanted: Sequence[Any], cluster: ClusterSpec) -> None:
-        """Look at their charts before anything begins, and note which they are; raises InvalidError likewise."""
+    async def check(self, cluster: ClusterView, wanted: Sequence[Any]) -> None:
+        """Look at their charts and secrets before anything begins, and note which charts they are.
+
+        Raises:
+            InvalidError: likewise.
+        """
         ...
 
     async def begin_create(

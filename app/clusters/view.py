@@ -57,12 +57,14 @@ class ClusterView:
         )
 
     @classmethod
-    def planned(cls, spec: ClusterSpec, facts: Mapping[str, Any], *, account_id: str) -> "ClusterView":
+    def planned(
+        cls, spec: ClusterSpec, facts: Mapping[str, Any], *, project_id: str = "", account_id: str
+    ) -> "ClusterView":
         """Return the view of a cluster that is asked for and has no row yet; its VPC is known if it was given."""
         return cls(
             id="clu_" + "0" * 26,
             name=spec.name,
-            project_id="",
+            project_id=project_id,
             account_id=account_id,
             region=spec.region,
             phase="creating",

@@ -6,6 +6,7 @@ asyncio lock instead of spinning on the file's.
 """
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
@@ -124,6 +125,8 @@ class Database:
 
 def is_away(error: BaseException) -> bool:
     """Tell whether the database is away, locked or out of connections, rather than asked for something wrong."""
+    if isinstance(error, OperationalError) and getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        return False  # SQLite's word for a statement that is wrong, too
     if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
         return True
     return isinstance(error, DBAPIError) and error.connection_invalidated

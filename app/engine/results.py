@@ -102,6 +102,22 @@ class ResultWriter:
             await self._record(session, Operation(**{**operation.model_dump(), "steps": steps}), events, now)
         return steps
 
+    async def apply_to_row(self, session: AsyncSession, result: Result) -> bool:
+        """Write a result into the operation's row alone: settling its resource, or telling of it, is what fails."""
+        operation, context, outcome = result.operation, result.context, result.outcome
+        values: dict[str, Any] = {"data": context.data, "attempts": result.attempts}
+        if isinstance(outcome, Wait):
+            return await hand_back(session, operation, next_run_at=utcnow(outcome.seconds), **values)
+        ending, failure = _ending(Cancelled() if operation.superseded else outcome)
+        now: datetime = (await session.execute(select(utcnow()))).scalar_one()
+        values |= {"status": ending, "finished_at": now, "steps": _timed(_ended(context.steps, ending), now)}
+        values |= {"error": failure.as_json() if failure else None, "dead_letter": failure is not None}
+        if not await hand_back(session, operation, **values):
+            return False
+        await _watch(session, operation, None)
+        await wake_waiting_for(session, self._notifier, operation)
+        return True
+
     async def _carry_on(self, session: AsyncSession, result: Result, outcome: Advance | Wait, now: datetime) -> bool:
         operation, context = result.operation, result.context
         wait = outcome.seconds if isinstance(outcome, Wait) else 0.0

@@ -20,9 +20,9 @@ from app.core.logging import operation_id_var
 from app.core.secrets.scope import entered
 from app.core.settings import Settings
 from app.db.notify import EVENTS, OPERATIONS
-from app.db.session import Database, is_away
+from app.db.session import Database
 from app.db.types import utcnow
-from app.engine import claims, lost
+from app.engine import claims, failures, lost
 from app.engine.contract import (
     Context,
     Fail,
@@ -34,8 +34,8 @@ from app.engine.contract import (
     TransientError,
     Wait,
 )
-from app.engine.metrics import CLAIMS, DEAD_LETTERS, FENCED, RECONCILE_SECONDS
-from app.engine.models import Admission, FailedDependency, Operation
+from app.engine.metrics import CLAIMS, DEAD_LETTERS, FENCED, RECONCILE_SECONDS, UNWRITTEN
+from app.engine.models import Admission, Operation
 from app.engine.results import Result, ResultWriter
 
 log = logging.getLogger(__name__)
@@ -201,7 +201,7 @@ class Engine:
     async def _call(self, context: Context) -> Result | None:
         operation = context.operation
         reconciler = self._registry[operation.kind]
-        if foregone := _foregone(context):
+        if foregone := self._foregone(context):
             return foregone
         try:
             outcome = await self._within_lease(reconciler, context)
@@ -213,7 +213,7 @@ class Engine:
         except TransientError as error:
             return self._again(context, TRANSIENT_ATTEMPTS, error.failure, error.retry_after)
         except InvalidError as error:
-            return Result(context, Fail(_invalid(error)))
+            return Result(context, Fail(failures.invalid(error)))
         except TimeoutError:
             failure = Failure("timed_out", f"{operation.phase} took longer than a lease.", retryable=True)
             return self._again(context, TRANSIENT_ATTEMPTS, failure, None)
@@ -233,18 +233,12 @@ class Engine:
 
     def _unforeseen(self, context: Context, error: BaseException) -> Result:
         operation = context.operation
-        if isinstance(error, SQLAlchemyError) and _is_away(error):
+        if isinstance(error, SQLAlchemyError) and failures.is_away(error):
             log.warning("the database does not answer: %s", error)
             failure = Failure("database_unavailable", "The database did not answer.", retryable=True)
             return self._again(context, TRANSIENT_ATTEMPTS, failure, None)
         log.error("%s: phase %s raised", operation.kind, operation.phase, exc_info=error)
-        failure = Failure(
-            "internal_error",
-            f"Slipway met an error that it did not foresee in {operation.phase}: {_brief(error)}",
-            hint="This is a fault of Slipway; its log has the trace under this operation's id. Retry it.",
-            retryable=True,
-        )
-        return self._again(context, BUG_ATTEMPTS, failure, None)
+        return self._again(context, BUG_ATTEMPTS, failures.unforeseen(operation.phase, error), None)
 
     async def _within_lease(self, reconciler: Reconciler, context: Context) -> Outcome:
         if not self._is_activity(context.operation):
@@ -286,7 +280,7 @@ class Engine:
                     lease = utcnow(self._settings.lease_seconds)
                     renewed = await claims.fenced_update(session, operation, claims.is_leased(), lease_expires_at=lease)
             except Exception as error:
-                if not _is_away(error):
+                if not failures.is_away(error):
                     raise
                 await asyncio.sleep(self._settings.lease_seconds / 40)
             else:
@@ -301,6 +295,11 @@ class Engine:
             if dead:
                 DEAD_LETTERS.inc()
             return Result(context, Fail(failure), attempts=attempts, dead_letter=dead)
+        return self._later(context, attempts, limit, failure, retry_after)
+
+    def _later(
+        self, context: Context, attempts: int, limit: int, failure: Failure, retry_after: float | None = None
+    ) -> Result:
         log.info("not now (%s), attempt %d of %d", failure.message, attempts, limit)
         if attempts & (attempts - 1) == 0:  # the 1st, 2nd, 4th, 8th …: told while it lasts, and not each time
             what_next = f"{failure.hint} " if failure.hint else ""
@@ -325,7 +324,7 @@ class Engine:
         try:
             await self._write(batch)
         except Exception as error:
-            if _is_away(error):
+            if failures.is_away(error):
                 raise
             log.exception("a batch of results cannot be written, writing one by one")
             for result in batch:  # one that cannot be written must not hold the others up
@@ -346,62 +345,54 @@ class Engine:
         try:
             await self._write([result])
         except Exception as error:
-            if _is_away(error):
+            if failures.is_away(error):
                 raise
             log.exception("the result of %s cannot be written", result.operation.id)
             await self._write_instead(result.operation, error)
 
     async def _write_instead(self, operation: Operation, error: Exception) -> None:
         """Have the operation tried again from what is written of it: what came of this call cannot be written."""
-        failure = Failure("internal_error", f"The result cannot be written: {_brief(error)}", retryable=True)
+        UNWRITTEN.inc()
         try:
             async with self._database.read() as session:
                 written = await session.get(Operation, operation.id)
             if written is not None and written.gen == operation.gen:
-                await self._write([self._again(self._context(written), BUG_ATTEMPTS, failure, None)])
+                await self._write_at_least_the_row(self._instead(written, error))
         except Exception as again:
-            if _is_away(again):
+            if failures.is_away(again):
                 raise
             log.exception("%s is left to the end of its lease", operation.id)
 
-
-def _foregone(context: Context) -> Result | None:
-    """Return the end of an operation that is not to be called at all."""
-    operation = context.operation
-    missing = Admission.of(context.data).failed_dependency
-    if missing and not operation.cancel_requested:
-        return Result(context, Fail(_dependency_failed(missing)))
-    if failure := lost.failure(operation):
-        log.error("%s: %s", operation.kind, failure.message)
+    def _instead(self, written: Operation, error: Exception) -> Result:
+        context = self._context(written)
+        count = context.data.pop(failures.UNWRITTEN, 0) + 1
+        failure = failures.not_written(written.phase, error)
+        if count < failures.UNWRITTEN_RESULTS:
+            context.data[failures.UNWRITTEN] = count
+            return self._later(context, count, failures.UNWRITTEN_RESULTS, failure)
+        log.error("%s is given up: %d of its results could not be written", written.id, count)
         DEAD_LETTERS.inc()
-        return Result(context, Fail(failure), dead_letter=True)
-    return None
+        return Result(context, Fail(failure), attempts=count, dead_letter=True)
 
+    async def _write_at_least_the_row(self, result: Result) -> None:
+        try:
+            await self._write([result])
+        except Exception as error:
+            if failures.is_away(error):
+                raise
+            log.exception("only the row of %s is written", result.operation.id)
+            async with self._database.write() as session:
+                await claims.lock_results(session, [result.operation.id])
+                await self._writer.apply_to_row(session, result)
 
-def _dependency_failed(missing: FailedDependency) -> Failure:
-    return Failure(
-        "dependency_failed",
-        f"{missing.operation_id} was needed and did not succeed: {missing.message}",
-        hint=f"Read operation {missing.operation_id}, put its cause right, then retry both.",
-        retryable=True,
-    )
-
-
-def _invalid(error: InvalidError) -> Failure:
-    """Return the failure of what a request's own checks could not see yet."""
-    places = "; ".join(f"{place.pointer or 'the whole'}: {place.detail}" for place in error.errors)
-    return Failure(
-        error.code,
-        f"{error.message} {places}".strip(),
-        hint="Correct the resource with a PATCH (a new one: delete it and ask again).",
-    )
-
-
-def _brief(error: BaseException) -> str:
-    """Return an error in a line that every database takes; SQLAlchemy's words hold the values of the statement."""
-    words = "" if isinstance(error, SQLAlchemyError) else f": {error}".replace("\0", "")[:500]
-    return f"{type(error).__name__}{words}"
-
-
-def _is_away(error: BaseException) -> bool:
-    return is_away(error) or isinstance(error, OSError)
+    def _foregone(self, context: Context) -> Result | None:
+        """Return the end of an operation that is not to be called at all."""
+        operation = context.operation
+        missing = Admission.of(context.data).failed_dependency
+        if missing and not operation.cancel_requested:
+            return Result(context, Fail(failures.dependency_failed(missing)))
+        if failure := lost.failure(operation):
+            log.error("%s: %s", operation.kind, failure.message)
+            DEAD_LETTERS.inc()
+            return Result(context, Fail(failure), dead_letter=True)
+        return None

@@ -238,7 +238,8 @@ class ReleaseChanges:
         if kept is None:
             current().add(secrets_of(present.values, row.facts))
             by_hand = with_references(dict(present.values), row.facts, self._secrets.same_for(row.id))
-            return _Target(row.spec, of_row(by_hand, row.spec, row.facts), row.facts.get("chart") or {}, anew=False)
+            values = await asyncio.to_thread(of_row, by_hand, row.spec, row.facts)
+            return _Target(row.spec, values, row.facts.get("chart") or {}, anew=False)
         values = await asyncio.to_thread(self._sealed.opened, row, kept)
         anew = bool(references_in(values.values))
         if anew:

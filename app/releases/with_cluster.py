@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clusters import repository as clusters
-from app.clusters.schemas import ClusterSpec
 from app.clusters.view import ClusterView
 from app.core.caller import Caller
 from app.core.errors import FieldError, InvalidError, NotFoundError
@@ -22,8 +21,9 @@ from app.releases import repository
 from app.releases.charts import Pinned
 from app.releases.live import ChartChecks
 from app.releases.order import deletion_order, in_order
+from app.releases.request_secrets import RequestSecrets
 from app.releases.schemas import ReleaseSpec
-from app.releases.secrets.opened import Opened
+from app.releases.secrets.opened import Opened, check_needles
 from app.releases.service import ReleaseService
 from app.releases.values import wanted as wanted_values
 
@@ -55,10 +55,12 @@ class ClusterReleases:
         database: Database,
         service: ReleaseService,
         checks: ChartChecks,
+        secrets: RequestSecrets,
     ) -> None:
         self._database = database
         self._service = service
         self._checks = checks
+        self._secrets = secrets
         self._max_bytes = service.max_bytes
         self.retry = service.retry
 
@@ -66,30 +68,37 @@ class ClusterReleases:
         """Check the releases of a cluster's request; see `parse`."""
         return parse(raw, cluster, max_bytes=self._max_bytes)
 
-    async def check(self, project_id: str, wanted: Sequence[Wanted], cluster: ClusterSpec) -> None:
+    async def check(self, cluster: ClusterView, wanted: Sequence[Wanted]) -> None:
         """Look at the charts, and note in `wanted` which they are; one of a registry that is yet to come stays unknown.
 
+        Secrets Manager is asked for the secrets that it keeps; those of the cluster are yet to come.
+
         Args:
-            project_id: Whose registries and credentials count.
+            cluster: As it will be.
             wanted: As `parse` gave them.
-            cluster: That is asked for.
 
         Raises:
             InvalidError: pointers are below `/releases`.
         """
+        project_id = cluster.project_id
         for release in wanted:
             try:
                 async with self._database.read() as session:
                     registry = await self._service.registry(session, project_id, release.spec)
             except NotFoundError:
                 registry = None  # it may be one of the same request; the transaction finds it, or says that it is not
+            pointer, namespace = f"{POINTER}/{release.index}", release.spec.namespace
+            secrets = await self._secrets.check(
+                release.values, cluster, namespace, may_come=True, pointer=f"{pointer}/values"
+            )
             release.chart = await self._checks.check(
                 release.spec,
                 release.values,
                 project_id=project_id,
-                kubernetes_version=str(cluster.version),
+                kubernetes_version=cluster.version,
                 registry=registry,
-                pointer=f"{POINTER}/{release.index}",
+                pointer=pointer,
+                secrets=secrets,
             )
 
     async def begin_create(
@@ -133,6 +142,8 @@ class ClusterReleases:
 def parse(raw: Sequence[dict[str, Any]], cluster: str, *, max_bytes: int = MAX_BYTES) -> list[Wanted]:
     """Check the releases that stand in a cluster's request; return them, those first that others depend on.
 
+    Slow with many secrets: use a thread.
+
     Raises:
         InvalidError: pointers are below `/releases`.
     """
@@ -155,4 +166,5 @@ def parse(raw: Sequence[dict[str, Any]], cluster: str, *, max_bytes: int = MAX_B
     )
     if errors:
         raise InvalidError("The releases are not valid.", errors)
+    check_needles((secret for release in wanted for secret in release.values.secrets), POINTER)
     return [wanted[place] for place in in_order([release.spec for release in wanted], POINTER)]

@@ -1,18 +1,23 @@
 """What the engine promises of one operation: it ends once, with its history, whatever its reconciler does."""
 
 import asyncio
+from typing import Any
 
 import pytest
-from integration.engine.conftest import KIND, Bench, Scripted
+from integration.engine.conftest import KIND, Bench, Scripted, running, settings_of
 from sqlalchemy import text
 
 from app.core.errors import FieldError, InvalidError
 from app.core.failure import Failure
 from app.db.session import Database
 from app.engine import runner
-from app.engine.contract import Advance, Cancelled, Context, Done, Fail, NewEvent, Outcome, TransientError, Wait
+from app.engine.contract import Advance, Cancelled, Context, Done, Ending, Fail, NewEvent, Outcome, TransientError, Wait
+from app.engine.failures import UNWRITTEN_RESULTS
+from app.engine.metrics import UNWRITTEN
 from app.engine.models import Operation
+from app.engine.runner import Engine
 from app.gateways.aws.errors import AccessDenied, CredentialsExpired, Throttled
+from app.operations.service import Needs
 
 NOT_NOW = Failure("not_now", "Not now.", retryable=True)
 
@@ -252,7 +257,7 @@ async def test_a_result_that_cannot_be_written_holds_no_other_up(bench: Bench) -
     assert (first.status, second.status) == ("succeeded", "succeeded")
     assert (poisoned.status, poisoned.dead_letter) == ("failed", True)
     assert poisoned.error is not None
-    assert poisoned.error["code"] == "internal_error"
+    assert poisoned.error["code"] == "outcome_not_written"
     assert (poisoned.data, poisoned.warnings) == ({"safe": True}, ["Something is left behind."])
 
 
@@ -265,6 +270,65 @@ async def test_a_resource_that_cannot_be_settled_does_not_keep_the_operation_ali
     assert (operation.status, operation.dead_letter) == ("failed", True)
     assert operation.error is not None
     assert "LookupError" in operation.error["message"]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_resource_that_cannot_be_settled_ends_it_though_calls_in_between_succeed(bench: Bench) -> None:
+    """A call that works makes the count of tries new, so that count never gets anywhere here."""
+    calls = 0
+
+    async def act(_context: Context) -> Outcome:
+        nonlocal calls
+        calls += 1
+        return Done() if calls % 2 == 0 else Wait(0.0)
+
+    operation_id = await bench.begin()
+    before = UNWRITTEN._value.get()
+    async with bench.running({KIND: Scripted(act, settle_error=LookupError("no such row"))}):
+        [operation] = await bench.ended(operation_id)
+    assert (operation.status, operation.dead_letter, calls) == ("failed", True, 2 * UNWRITTEN_RESULTS)
+    assert operation.error is not None
+    assert (operation.error["code"], operation.error["retryable"]) == ("outcome_not_written", True)
+    assert "LookupError: no such row" in operation.error["message"]
+    assert operation.error["hint"]
+    assert UNWRITTEN._value.get() - before >= UNWRITTEN_RESULTS
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_fault_in_the_statements_of_settling_is_no_database_that_is_away(bench: Bench) -> None:
+    """SQLite calls both by one name, and what waits for a database holds up everything."""
+
+    class Faulty(Scripted):
+        async def settle(self, session: Any, operation: Operation, ending: Ending) -> None:
+            if operation.resource_name == "poison":
+                await session.execute(text("SELECT nothing FROM nowhere"))
+            await super().settle(session, operation, ending)
+
+    poison, good = await bench.begin("poison"), await bench.begin()
+    async with bench.running({KIND: Faulty(done)}):
+        poisoned, other = await bench.ended(poison, good)
+    assert (poisoned.status, poisoned.dead_letter, other.status) == ("failed", True, "succeeded")
+    assert poisoned.error is not None
+    assert "nowhere" not in poisoned.error["message"]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_operation_ends_though_nothing_but_its_row_can_be_written(bench: Bench) -> None:
+    """Whoever hears of what happens fails each time, also at the end: a dependent goes on all the same."""
+
+    class Deaf:
+        async def recorded(self, _session: Any, operation: Operation, _events: Any) -> None:
+            if operation.resource_name == "poison":
+                raise LookupError("no outbox")
+
+    poison = await bench.begin("poison")
+    after = await bench.begin(needs=[Needs(poison, "end")])
+    settings = settings_of(lease_seconds=0.5)
+    async with running(Engine(bench.database, {KIND: Scripted(done)}, settings, [Deaf()])):
+        poisoned, other = await bench.ended(poison, after)
+    assert (poisoned.status, poisoned.dead_letter, other.status) == ("failed", True, "succeeded")
+    assert poisoned.error is not None
+    assert (poisoned.error["code"], poisoned.lease_owner) == ("outcome_not_written", None)
 
 
 async def test_kinds_and_phases_of_another_build_are_left_alone(bench: Bench) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from integration.conftest import LocalCloud
 from integration.releases.conftest import Helmed
+from integration.releases.test_secrets_by_reference import aws_secret
 from integration.running import REGION, WORKERS, pointers
 
 from app.demo.follow import moment
@@ -108,6 +109,16 @@ async def test_a_request_is_taken_whole_or_not_at_all(slipway: Helmed) -> None:
             "chart_version_not_found",
             ["/releases/0/chart/version"],
         ),
+    ]
+    arn = await aws_secret(slipway, "s3cret")
+    cases += [
+        ([web, {**web, "name": "b", "values": {"key": {"from_secrets_manager": {"arn": each}}}}], code, at)
+        for each, code in (
+            (f"{arn[:-6]}AAAAAA", "secret_not_found"),
+            (arn.replace("us-west-2", "us-west-9"), "secret_not_found"),
+            (arn.replace(arn.split(":")[4], "999999999999"), "secret_access_denied"),
+        )
+        for at in [["/releases/1/values/key"]]
     ]
     for releases, code, places in cases:
         problem = await slipway.refused("POST", "/clusters", cluster(name, releases))
