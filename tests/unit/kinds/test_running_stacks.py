@@ -14,12 +14,17 @@ from app.clusters.schemas import ClusterSpec
 from app.clusters.template import cluster_stack
 from app.clusters.view import ClusterView
 from app.kinds.all import KINDS
+from app.kinds.registry.spec import RegistrySpec
+from app.kinds.registry.template import emptying_template
+from app.kinds.registry.template import template as registry_template
+from app.kinds.scope import AccountView
 from app.stacks.template import StackTemplate
 
 RENDERED = json.loads((Path(__file__).parent / "running_stacks.json").read_text())
 
 ULID = "01jdzz4c8k2m9q7v5x3wtr6hbn"
 CLUSTER_ID, NODEGROUP_ID, ADDON_ID = f"clu_{ULID}", f"ng_{ULID}", f"add_{ULID}"
+REGISTRY_ID = f"reg_{ULID}"
 ROLE = "arn:aws:iam::123456789012:role/slipway"
 SUBNETS = {"public": ["subnet-b4cf9ef3", "subnet-a5d3bcfe"], "private": ["subnet-c5a3bdf0", "subnet-1f5c79df"]}
 DEMO = {
@@ -152,6 +157,41 @@ ADDONS: dict[str, Any] = {
     ),
     "with a role": ({"name": "aws-ebs-csi-driver"}, {"taints": HARD}, {"team": "shop"}),
 }
+REGISTRY: dict[str, Any] = {
+    "name": "shop/sock-shop",
+    "region": "us-west-2",
+    "tag_mutability": "IMMUTABLE_WITH_EXCLUSION",
+    "tag_mutability_exclusions": ["latest", "dev-*"],
+    "scan_on_push": False,
+    "encryption": {"kms_key": "alias/ecr"},
+    "lifecycle": {
+        "rules": [
+            {
+                "rule_priority": 2,
+                "selection": {
+                    "tag_status": "tagged",
+                    "tag_pattern_list": ["v*"],
+                    "count_type": "imageCountMoreThan",
+                    "count_number": 10,
+                },
+            },
+            {
+                "rule_priority": 1,
+                "description": "old",
+                "selection": {"tag_status": "untagged", "count_type": "sinceImagePushed", "count_number": 14},
+            },
+        ]
+    },
+    "access": {
+        "pull": {"accounts": ["222222222222", "111122223333"], "organizations": ["o-a1b2c3d4e5"]},
+        "push": {"roles": [ROLE]},
+    },
+    "tags": {"team": "shop"},
+}
+REGISTRIES: dict[str, Any] = {
+    "plain": {"name": "shop", "region": "us-west-2", "encryption": {}},
+    "full": REGISTRY,
+}
 
 
 def owned(type_: str, resource_id: str, spec: Any, facts: Any, **view: Any) -> StackTemplate:
@@ -168,6 +208,10 @@ def stacks() -> dict[str, StackTemplate]:
         found[f"nodegroup {name}"] = owned("nodegroup", NODEGROUP_ID, spec, facts, **view)
     for name, (spec, facts, tags) in ADDONS.items():
         found[f"addon {name}"] = owned("addon", ADDON_ID, spec, facts, tags=tags)
+    for name, spec in REGISTRIES.items():
+        parsed, owner = RegistrySpec.model_validate(spec), AccountView("prj", "acc", "us-west-2")
+        found[f"registry {name}"] = registry_template(REGISTRY_ID, parsed, owner, {})
+        found[f"registry {name}, about to be emptied"] = emptying_template(REGISTRY_ID, parsed, owner)
     return found
 
 
