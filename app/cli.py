@@ -63,7 +63,10 @@ def serve(
 
         def handle_exit(self, sig: int, frame: "FrameType | None") -> None:
             end_streams(app)
-            super().handle_exit(sig, frame)
+            if sig == signal.SIGTERM:  # uvicorn would raise it again in the end; a drain as asked for is no failure
+                self.should_exit = True
+            else:
+                super().handle_exit(sig, frame)
 
     connections.raise_descriptor_limit()
     app = create_app(settings, with_worker=not no_worker)

@@ -1,5 +1,6 @@
 """The use cases of clusters, whoever asks: each looks, at AWS too, in no transaction, and gives a `Prepared` change."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,7 +112,7 @@ class ClusterChanges:
         return Prepared(known, None, lambda: [(_stack_of(row), None)], begin)
 
     async def _prepared(self, caller: Caller, request: ClusterRequest) -> Prepared:
-        wanted = self._wanted(request)
+        wanted = await asyncio.to_thread(self._wanted, request)
         async with self._database.read() as session:
             account = await self._accounts.account_id(session, caller.project_id, request.spec.account)
             existing = await repository.named(session, account, request.spec.region, request.spec.name)

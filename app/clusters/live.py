@@ -12,6 +12,8 @@ from app.clusters.schemas import ClusterSpec
 from app.core.errors import FieldError, InvalidError
 from app.gateways.aws.cloud import Cloud, no_such_region
 from app.gateways.aws.ec2 import Subnet
+from app.gateways.aws.eks_resources import ClusterVersion
+from app.gateways.aws.errors import first
 
 T = TypeVar("T")
 Facts = dict[str, Any]
@@ -33,9 +35,9 @@ class LiveChecks:
         """Return the versions that a new cluster can have, newest first, and EKS's default.
 
         Raises:
-            AwsError: AWS could not be asked.
+            AwsError: AWS could not be asked, or lists none.
         """
-        found = await self._keep(cloud, "versions", cloud.eks.cluster_versions)
+        found = await self._keep(cloud, "versions", lambda: _versions(cloud))
         names = [version.version for version in found]
         return names, next((version.version for version in found if version.is_default), names[0])
 
@@ -141,6 +143,12 @@ class LiveChecks:
             self._kept[key] = kept
         value: T = kept[1]
         return value
+
+
+async def _versions(cloud: Cloud) -> list[ClusterVersion]:
+    found = await cloud.eks.cluster_versions()
+    first(found, "eks:DescribeClusterVersions", f"Kubernetes version for new clusters in {cloud.region}")
+    return found
 
 
 async def _check_vpc(cloud: Cloud, spec: ClusterSpec, expectations: Sequence[Expectation]) -> Facts:

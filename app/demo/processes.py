@@ -18,6 +18,8 @@ from typing import Any
 
 import httpx
 
+from app.core.processes import born
+
 PIDS = "pids.json"
 PORTS = range(12000, 20000)
 START_SECONDS = 60.0
@@ -129,7 +131,7 @@ class Processes:
         return "\n".join([line for line in text.splitlines() if '"slipway.access"' not in line][-lines:])
 
     def _write_ids(self) -> None:
-        rows = [{"pid": number, "born": _born(number)} for number in self.ids]
+        rows = [{"pid": number, "born": born(number)} for number in self.ids]
         (self._folder / PIDS).write_text(json.dumps(rows))
 
 
@@ -183,34 +185,22 @@ def stop_recorded(folder: Path) -> list[int]:
     """
     path = folder / PIDS
     rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
-    alive = [row for row in rows if row["born"] and _born(row["pid"]) == row["born"]]
+    alive = [row for row in rows if row["born"] and born(row["pid"]) == row["born"]]
     for row in reversed(alive):
         _end(row["pid"], row["born"])
     path.unlink(missing_ok=True)
     return [row["pid"] for row in alive]
 
 
-def _end(number: int, born: str) -> None:
+def _end(number: int, began: str) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     with contextlib.suppress(ProcessLookupError):
         os.kill(number, signal.SIGTERM)
-        while _born(number) == born:
+        while born(number) == began:
             if time.monotonic() > deadline:
                 os.kill(number, signal.SIGKILL)
                 return
             time.sleep(0.05)
-
-
-def _born(number: int) -> str:
-    """Return when a process began, which tells it from a later one with the same id; empty if it has ended."""
-    if platform.system() == "Linux":
-        try:
-            state, *fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return ""
-        return "" if state == "Z" else fields[18]
-    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(number)], capture_output=True, text=True, check=False)
-    return found.stdout.strip()
 
 
 def _die_with_parent() -> None:

@@ -41,7 +41,7 @@ REFUSED = Counter(
 )  # reason: total, address
 CLOSED = Counter(
     "slipway_http_connections_closed", "Connections that Slipway closed.", ("reason",), registry=REGISTRY
-)  # reason: header, body, answer (too slow), room (to make room)
+)  # reason: header, body, answer (too slow), drain (a body that would outlast it), room (to make room)
 
 
 def raise_descriptor_limit() -> None:
@@ -61,6 +61,7 @@ class Limits:
         body_seconds: From there to the end of its body.
         stall_seconds: Without a byte of the body; or in which a reader takes too little of an answer.
         keep_alive_seconds: Between two requests.
+        drain_seconds: From SIGTERM to the end of every connection; a body may take half of it, its request the rest.
     """
 
     most: int
@@ -69,6 +70,7 @@ class Limits:
     body_seconds: float
     stall_seconds: float
     keep_alive_seconds: float
+    drain_seconds: float
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
@@ -87,12 +89,13 @@ class Limits:
             body_seconds=settings.http_body_seconds,
             stall_seconds=settings.http_stall_seconds,
             keep_alive_seconds=settings.http_keep_alive_seconds,
+            drain_seconds=settings.drain_seconds,
         )
 
     @property
     def sweep_seconds(self) -> float:
         """How often connections are looked at."""
-        return min(1.0, min(self.header_seconds, self.body_seconds, self.stall_seconds) / 4)
+        return min(1.0, min(self.header_seconds, self.body_seconds, self.stall_seconds, self.drain_seconds) / 4)
 
 
 class Connection(Protocol):
@@ -102,7 +105,7 @@ class Connection(Protocol):
     head_since: float
 
     def overdue(self, now: float) -> str | None:
-        """Return what it has been too slow with (`header`, `body`, `answer`), or None."""
+        """Return what it has been too slow with (`header`, `body`, `drain`, `answer`), or None."""
 
     def end(self, reason: str) -> None:
         """Close it, with a word if one can still be said."""

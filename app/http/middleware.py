@@ -1,5 +1,6 @@
 """What surrounds every request: its id, its log line, its figure, and the answer when everything else has failed."""
 
+import asyncio
 import logging
 import re
 import time
@@ -84,6 +85,9 @@ class _Request:
             await self.app(scope, receive, send_with_id)
         except ClientDisconnect:
             self.status = self.status or 499  # nginx's number for a caller that has gone
+        except asyncio.CancelledError:
+            self.status = self.status or 503  # what it is answered by who cancels it: a drain
+            raise
         except Exception as error:
             await self._answer_for(error, scope, receive, send_with_id)
         finally:

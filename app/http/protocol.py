@@ -5,6 +5,8 @@ state is used (`conn`, `cycle`, `transport`, `flow`), and each override ends in 
 """
 
 import asyncio
+import contextlib
+import logging
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -19,6 +21,8 @@ from app.http.connections import Connections, Limits
 from app.http.problems import problem
 from app.http.strict_h11 import StrictConnection
 
+log = logging.getLogger(__name__)
+
 LEAST_TAKEN_BYTES = 16 * 1024
 """What a reader must take of an answer in each `stall_seconds`, while there is as much."""
 
@@ -26,6 +30,8 @@ RETRY_SECONDS = 1
 _SAID_TOO_LATE = {
     "header": (HTTPStatus.REQUEST_TIMEOUT, "request_timeout", "The head of the request took too long."),
     "body": (HTTPStatus.REQUEST_TIMEOUT, "request_timeout", "The body of the request took too long."),
+    "drain": (HTTPStatus.SERVICE_UNAVAILABLE, "shutting_down", "This process ends, and the body has not come in time."),
+    "drained": (HTTPStatus.SERVICE_UNAVAILABLE, "shutting_down", "This process ended before the request was answered."),
     "room": (HTTPStatus.SERVICE_UNAVAILABLE, "too_many_connections", "There are too many connections."),
 }
 
@@ -43,11 +49,13 @@ class BoundedProtocol(H11Protocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.app = _until_drained(self.app)
         self.conn = StrictConnection()
         self.timeout_keep_alive = self.bounds.limits.keep_alive_seconds  # type: ignore[assignment]  # a float will do
         self.address = ""
         self.head_since = self._request_since = self._byte_at = time.monotonic()
         self._unsent, self._taken_at = 0, 0.0
+        self._drained_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or say that there is no place for it."""
@@ -91,6 +99,11 @@ class BoundedProtocol(H11Protocol):
             self.bounds.resting(self)
         super().on_response_complete()
 
+    def shutdown(self) -> None:
+        """End as soon as the answer that is under way, if one is, has been given."""
+        self._drained_since = time.monotonic()
+        super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be read with a problem, and close."""
         status, said = self.conn.refused or (HTTPStatus.BAD_REQUEST, msg)
@@ -107,8 +120,10 @@ class BoundedProtocol(H11Protocol):
             waits = self.timeout_keep_alive_task is None and now - self.head_since > limits.header_seconds
             return "header" if waits else None
         if self.conn.their_state is h11.SEND_BODY and not self.flow.read_paused:
-            late = now - self._request_since > limits.body_seconds or now - self._byte_at > limits.stall_seconds
-            return "body" if late else None
+            if now - self._request_since > limits.body_seconds or now - self._byte_at > limits.stall_seconds:
+                return "body"
+            if self._drained_since is not None and now - self._drained_since > limits.drain_seconds / 2:
+                return "drain"
         return None
 
     def end(self, reason: str) -> None:
@@ -140,6 +155,31 @@ class BoundedProtocol(H11Protocol):
             for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+
+def _until_drained(app: Any) -> Any:
+    """Return the app without what uvicorn makes of a request that outlasts the drain: a 500 and a trace in the log."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def send_noting(message: Any) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await app(scope, receive, send_noting)
+        except asyncio.CancelledError:
+            log.warning("a request that was under way for the whole drain is broken off")
+            if not begun:
+                status, code, detail = _SAID_TOO_LATE["drained"]
+                with contextlib.suppress(asyncio.CancelledError):  # again, if the reader takes nothing
+                    await problem(status, code, status.phrase, detail, headers=_headers_of(status))(
+                        scope, receive, send
+                    )
+
+    return answer
 
 
 def _for_probes(app: Any, refused: Callable[[], None]) -> Any:

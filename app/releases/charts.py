@@ -7,15 +7,13 @@ what a version stood for is only believed for some seconds.
 import asyncio
 import contextlib
 import itertools
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from app.core.crypto import UndecryptableError, Vault
@@ -23,6 +21,7 @@ from app.db.session import Database
 from app.gateways.helm.chart import Chart, ChartSource, Credential, OciChart, RepositoryChart
 from app.gateways.helm.client import Helm
 from app.gateways.helm.errors import RepositoryDenied
+from app.gateways.helm.workspace import private_folder
 from app.releases import repository
 from app.releases.credentials import password_place
 from app.releases.ports import Registries
@@ -137,7 +136,7 @@ class Charts:
         async with self._fetching.setdefault(key, asyncio.Lock()):
             try:
                 kept = self._kept.get(key)
-                if kept is None or (pin is None and time.monotonic() - kept.found_at > BELIEVE_SECONDS):
+                if not _is_there(kept) or (pin is None and time.monotonic() - kept.found_at > BELIEVE_SECONDS):
                     source, credential = await self._source(project_id, spec, registry_id, pin)
                     async with self._helm.chart(source, credential) as chart:
                         exact = _key(project_id, spec, registry_id, Pinned.of(chart, spec))
@@ -148,12 +147,11 @@ class Charts:
                     self._fetching.pop(key, None)
 
     async def _keep(self, known: _Kept | None, chart: Chart) -> _Kept:
-        if known is not None:
+        if _is_there(known):
             known.found_at = time.monotonic()
             return known
-        if self._folder is None:
-            prefix = f"slipway-helm-{os.getpid()}-charts-"  # so that `workspace.sweep` finds what a kill leaves
-            self._folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=prefix, dir=self._helm.root))
+        if self._folder is None or not self._folder.exists():
+            self._folder = await asyncio.to_thread(private_folder, self._helm.root)
         path = self._folder / f"{next(self._names)}.tgz"
         await asyncio.to_thread(shutil.move, chart.path, path)
         return _Kept(replace(chart, path=path), time.monotonic())
@@ -207,6 +205,11 @@ class Charts:
             return Credential(row.username, self._vault.decrypt(row.sealed_password, password_place(row.id)))
         except UndecryptableError as error:
             raise RepositoryDenied(f"the stored credential for {host} cannot be decrypted: {error}") from error
+
+
+def _is_there(kept: _Kept | None) -> TypeGuard[_Kept]:
+    """Tell whether an archive is kept, and whoever tidies up old folders has left it."""
+    return kept is not None and kept.chart.path.exists()
 
 
 def _key(project_id: str, spec: ChartSpec, registry_id: str | None, pin: Pinned | None) -> _Key:

@@ -1,5 +1,6 @@
 """How releases are installed, upgraded and rolled back, and what becomes of what failed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -132,7 +133,7 @@ class EnsureRelease(ReleaseReconciler):
             await operation_secrets.note(
                 context, self._tools.database, self._tools.resolver, work.release, work.values, found
             )
-        return found.filled(work.values)
+        return await asyncio.to_thread(found.filled, work.values)
 
     async def _watched(
         self,

@@ -68,7 +68,8 @@ class ChartChecks:
         if spec.chart.registry is not None and (registry is None or not registry.is_there):
             return None
         registry_id = registry.id if registry else None
-        secrets = secrets or unasked(values)
+        if secrets is None:
+            secrets = await asyncio.to_thread(unasked, values)
         try:
             async with (
                 asyncio.timeout(CHECK_SECONDS),
@@ -76,7 +77,7 @@ class ChartChecks:
             ):
                 await learn_from(chart, values)
                 await self._render(chart, spec, values, secrets, kubernetes_version)
-                values.check_bounds(f"{pointer}/values")
+                await asyncio.to_thread(values.check_bounds, f"{pointer}/values")
                 return Pinned.of(chart, spec.chart)
         except helm.HelmError as error:
             raise chart_problem(error, pointer) from error

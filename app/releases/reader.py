@@ -119,7 +119,7 @@ class ReleaseReader:
         """
         async with self._opened(release, cluster) as (releases, _):
             values = await releases.values(release.name, namespace=release.namespace, revision=revision)
-            return of_helm(dict(values), release.spec, release.facts, revision)
+            return await asyncio.to_thread(of_helm, dict(values), release.spec, release.facts, revision)
 
     async def resources(self, release: Release, cluster: ClusterView) -> list[Resource]:
         """Return the objects of the manifest as they are now, with their pods.

@@ -1,5 +1,6 @@
 """Secrets that values refer to, as requests need them: looked at before anything begins, compared."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ class RequestSecrets:
         found = await self._resolve(references, cluster, namespace)
         passing = [each for each in found.missing if _away(each) or (may_come and each.state == "absent")]
         self._refuse([each for each in found.missing if each not in passing], pointer)
-        return _checked(values, found, [each.reference for each in found.missing])
+        return await asyncio.to_thread(_checked, values, found, [each.reference for each in found.missing])
 
     async def needed(
         self, values: Opened, cluster: ClusterView, namespace: str, *, pointer: str = "/values"
@@ -103,7 +104,7 @@ class RequestSecrets:
         self._refuse([each for each in found.missing if not (_away(each) and _unclear(each))], pointer)
         for each in found.missing:
             raise SecretUnreachableError(each.failure.message, hint=each.failure.hint)
-        return _checked(values, found, ())
+        return await asyncio.to_thread(_checked, values, found, ())
 
     def same_for(self, release_id: str) -> Callable[[Any, str], bool | None]:
         """Return what tells whether a value is the secret of a release that has a fingerprint."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from app.core.crypto import Vault
 from app.core.failure import Cause, Failure
+from app.core.secrets.needles import needle_bytes
 from app.core.secrets.scope import current
 from app.gateways.aws.cloud import Clouds
 from app.gateways.aws.errors import AccessDenied, AwsError
@@ -19,7 +20,7 @@ from app.gateways.kubernetes.errors import KubernetesError
 from app.gateways.kubernetes.objects import Ref, mapping
 from app.releases.ports import ClusterView
 from app.releases.references import Kind, Path, Reference, filled, texts_of
-from app.releases.secrets.opened import MOST_SECRET_CHARACTERS, Opened
+from app.releases.secrets.opened import MOST_NEEDLE_BYTES, MOST_SECRET_CHARACTERS, Opened
 
 AT_ONCE = 8
 """Secrets that are read at the same time."""
@@ -106,7 +107,7 @@ class Resolver:
         read = {
             source: _LATE if task.cancelled() else task.result() for source, task in zip(sources, tasks, strict=True)
         }
-        found = _taken_apart(references, read)
+        found = await asyncio.to_thread(_taken_apart, references, read)
         current().add(found.secrets)
         await current().prepare()
         return found
@@ -186,7 +187,7 @@ async def _no_secret(kubernetes: Kubernetes, name: str, namespace: str) -> _Faul
 def _taken_apart(references: Sequence[Reference], read: Mapping[_Source, "_Held | _Fault"]) -> Resolved:
     found: dict[Path, Any] = {}
     missing: list[Unresolved] = []
-    size = 0
+    size = needles = 0
     for each in references:
         source = read[each.kind, each.source]
         value = source if isinstance(source, _Fault) else _value(each, source)
@@ -194,8 +195,12 @@ def _taken_apart(references: Sequence[Reference], read: Mapping[_Source, "_Held 
             missing.append(Unresolved(each, value.state, value.failure))
             continue
         size += len(str(value))
-        if size > MOST_SECRET_CHARACTERS:
-            message = f"The secrets of the release have more than {MOST_SECRET_CHARACTERS} characters together."
+        needles += needle_bytes([str(value)], MOST_NEEDLE_BYTES)
+        if size > MOST_SECRET_CHARACTERS or needles > MOST_NEEDLE_BYTES:
+            message = (
+                f"The secrets of the release have more than {MOST_SECRET_CHARACTERS} characters together, or more than "
+                f"{MOST_NEEDLE_BYTES} bytes in all ways of writing them."
+            )
             missing.append(Unresolved(each, "refused", Failure("secrets_too_large", message)))
             break
         found[each.path] = value

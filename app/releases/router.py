@@ -166,12 +166,12 @@ async def roll_back_release(
         kept = await repository.revision(session, row.id, body.revision)
     present = await feature.reader.get(row, found.cluster, body.revision)
     if kept is not None:
-        spec, values, chart = kept.spec, feature.service.values(row, kept), kept.chart
+        spec, values, chart = kept.spec, await asyncio.to_thread(feature.service.values, row, kept), kept.chart
     else:  # somebody made it with helm itself
         spec, chart = row.spec, row.facts.get("chart") or {}
         current().add(secrets_of(present.values, row.facts))
         by_hand = with_references(dict(present.values), row.facts, feature.secrets.same_for(row.id))
-        values = of_row(by_hand, spec, row.facts)
+        values = await asyncio.to_thread(of_row, by_hand, spec, row.facts)
     anew = kept is not None and bool(references_in(values.values))
     if anew:
         try:

@@ -78,7 +78,8 @@ async def get_release_values(
         values = await feature.reader.all_values(found.row, found.cluster, revision)
     elif revision is not None:
         seen = await feature.reader.get(found.row, found.cluster, revision)
-        values = of_helm(dict(seen.values), found.row.spec, found.row.facts, seen.revision)
+        row = found.row
+        values = await asyncio.to_thread(of_helm, dict(seen.values), row.spec, row.facts, seen.revision)
     else:
         values = found.values
     return conditional(request, found.row.generation, ReleaseValues(await asyncio.to_thread(values.shown)))

@@ -20,7 +20,7 @@ from app.releases.live import ChartChecks
 from app.releases.order import deletion_order, in_order
 from app.releases.ports import Clusters
 from app.releases.schemas import ReleaseSpec
-from app.releases.secrets.opened import Opened
+from app.releases.secrets.opened import Opened, check_needles
 from app.releases.service import ReleaseService
 from app.releases.values import wanted as wanted_values
 
@@ -129,6 +129,8 @@ class ClusterReleases:
 def parse(raw: Sequence[dict[str, Any]], cluster: str, *, max_bytes: int = MAX_BYTES) -> list[Wanted]:
     """Check the releases that stand in a cluster's request; return them, those first that others depend on.
 
+    Slow with many secrets: use a thread.
+
     Raises:
         InvalidError: pointers are below `/releases`.
     """
@@ -151,4 +153,5 @@ def parse(raw: Sequence[dict[str, Any]], cluster: str, *, max_bytes: int = MAX_B
     )
     if errors:
         raise InvalidError("The releases are not valid.", errors)
+    check_needles((secret for release in wanted for secret in release.values.secrets), POINTER)
     return [wanted[place] for place in in_order([release.spec for release in wanted], POINTER)]

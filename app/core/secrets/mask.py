@@ -1,4 +1,4 @@
-"""Hides known secrets in a text, in one pass whose time grows with the text and not with the number of secrets.
+"""Hides known secrets in a text, in passes whose time grows with the text and hardly with the number of secrets.
 
 A long, random secret is looked for anywhere. A short one, or one that is a word (`postgres`), only where it stands as
 a whole word, and not in what is a single word itself: names, ids and states stay what they are. The commonest words
@@ -14,7 +14,7 @@ from ahocorasick_rs import AhoCorasick, MatchKind
 from app.core.secrets import REDACTED
 from app.core.secrets.encodings import forms
 from app.core.secrets.forms import merged, spans, without
-from app.core.secrets.search import automaton
+from app.core.secrets.needles import automata
 from app.core.secrets.words import SHORTEST, is_common, is_wordlike
 
 _TEXTS = frozenset({"before", "after", "detail", "message", "description", "notes", "manifest", "hooks", "hint"})
@@ -35,8 +35,8 @@ class Mask:
         kept = {secret for secret in secrets if not is_common(secret) and secret not in known}
         self._words = frozenset(secret for secret in kept if is_wordlike(secret))
         self._long = frozenset(kept - self._words)
-        self._anywhere: AhoCorasick | None = None
-        self._alone: AhoCorasick | None = None
+        self._anywhere: tuple[AhoCorasick, ...] | None = None
+        self._alone: tuple[AhoCorasick, ...] | None = None
 
     def __bool__(self) -> bool:
         """Tell whether it has any."""
@@ -77,28 +77,30 @@ class Mask:
         return value
 
     def prepare(self) -> None:
-        """Do now what the first text would wait for: with many secrets some tenths of a second."""
-        if self._anywhere is None and self._long:
-            self._anywhere = _automaton(self._long, MatchKind.LeftmostLongest)
-        if self._alone is None and self._words:
-            self._alone = _automaton(self._words, MatchKind.Standard)
+        """Do now what the first text would wait for: with many secrets a second or two, so use a thread."""
+        if self._anywhere is None:
+            self._anywhere = _finding(self._long, MatchKind.LeftmostLongest)
+        if self._alone is None:
+            self._alone = _finding(self._words, MatchKind.Standard)
+
+    @property
+    def is_prepared(self) -> bool:
+        """Tell whether the first text waits for nothing."""
+        return self._anywhere is not None and self._alone is not None
 
     def _found(self, text: str) -> list[tuple[int, int]]:
         self.prepare()
-        if self._anywhere is None:
-            return []
-        return [(start, end) for _, start, end in self._anywhere.find_matches_as_indexes(text)]
+        found = (each.find_matches_as_indexes(text) for each in self._anywhere or ())
+        return [(start, end) for matches in found for _, start, end in matches]
 
     def _words_in(self, text: str) -> list[tuple[int, int]]:
-        if self._alone is None:
-            return []
-        found = self._alone.find_matches_as_indexes(text, overlapping=True)
-        return [(start, end) for _, start, end in found if _stands_alone(text, start, end)]
+        found = (each.find_matches_as_indexes(text, overlapping=True) for each in self._alone or ())
+        return [(start, end) for matches in found for _, start, end in matches if _stands_alone(text, start, end)]
 
 
-def _automaton(secrets: Iterable[str], kind: MatchKind) -> AhoCorasick:
+def _finding(secrets: Iterable[str], kind: MatchKind) -> tuple[AhoCorasick, ...]:
     needles = {form for secret in secrets for form in forms(secret) if len(form) >= SHORTEST}
-    return automaton(sorted(needles), kind)
+    return tuple(automaton for _, automaton in automata(needles, kind))
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

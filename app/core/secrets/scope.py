@@ -18,6 +18,10 @@ AT_ONCE = 64 * 1024
 """Characters, of text and of secrets, up to which hiding is quicker than handing it to a thread."""
 
 
+PREPARED_AT_ONCE = 512
+"""Characters of secrets up to which making ready for them is: at worst each is looked for in a hundred bytes."""
+
+
 class NoScopeError(RuntimeError):
     """Secret values are opened where nothing hides them in what is said about them."""
 
@@ -67,16 +71,19 @@ class Scope:
 
     async def prepare(self) -> None:
         """Make ready, in a thread if there are many secrets, what the next text would wait for."""
-        if self._size > AT_ONCE // 16:
+        if not self._is_light():
             await asyncio.to_thread(self._mask.prepare)
 
     async def document(self, body: bytes) -> bytes:
         """Return a JSON document so; a long one is worked on in a thread."""
         if not self:
             return body
-        if len(body) + self._size <= AT_ONCE:
+        if self._is_light() and len(body) + self._size <= AT_ONCE:
             return self._document(body)
         return await asyncio.to_thread(self._document, body)
+
+    def _is_light(self) -> bool:
+        return self._mask.is_prepared or self._size <= PREPARED_AT_ONCE
 
     def _document(self, body: bytes) -> bytes:
         document = json.loads(body)

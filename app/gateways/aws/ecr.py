@@ -19,7 +19,7 @@ from app.gateways.aws.ecr_resources import (
     image_of,
     worst_first,
 )
-from app.gateways.aws.errors import NotFound, translate
+from app.gateways.aws.errors import NotFound, first, translate
 
 if TYPE_CHECKING:
     from types_aiobotocore_ecr import ECRClient
@@ -51,7 +51,7 @@ class Ecr:
                 answer = await client.describe_repositories(repositoryNames=[name])
         except NotFound:
             return None
-        [found] = answer["repositories"]
+        found = first(answer["repositories"], "ecr:DescribeRepositories", "repository")
         return Repository(found["repositoryName"], found["repositoryArn"], found["repositoryUri"])
 
     async def images(self, repository: str) -> list[Image]:
@@ -177,7 +177,7 @@ class Ecr:
         client = await self._client()
         with translate("ecr:GetAuthorizationToken"):
             answer = await client.get_authorization_token()
-        [found] = answer["authorizationData"]
+        found = first(answer["authorizationData"], "ecr:GetAuthorizationToken", "token")
         username, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
         return Authorization(
             username=username,

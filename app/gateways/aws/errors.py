@@ -5,9 +5,9 @@ Every client of this package wraps its calls in `translate("service:Operation")`
 do about it; `code` keeps AWS's word. `as_failure()` gives the form that an operation keeps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from app.core.failure import Cause, Failure, RefusedError
 from app.gateways.aws.hints import advise
@@ -15,6 +15,9 @@ from app.gateways.aws.metrics import CALLS
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
+
+
+_T = TypeVar("_T")
 
 
 class AwsError(RefusedError):
@@ -138,6 +141,16 @@ class TemplateTooLarge(InvalidRequest):
     failure_code = "template_too_large"
 
 
+class UnexpectedAnswer(AwsError):
+    """AWS answered without what has to be in the answer; another time it may be."""
+
+    retryable = True
+    failure_code = "aws_answer_unexpected"
+
+    def __init__(self, operation: str, missing: str) -> None:
+        super().__init__(f"AWS's answer to {operation} has no {missing}.", code="UnexpectedAnswer", operation=operation)
+
+
 # Codes of botocore's standard retry mode (botocore/retries/standard.py), without `LimitExceededException`, which
 # CloudFormation and CloudWatch Logs use for quotas.
 _THROTTLED = {
@@ -234,6 +247,22 @@ def translate(operation: str) -> Iterator[None]:
         raise translated from error
     else:
         CALLS.labels(operation, "ok").inc()
+
+
+def first(found: Sequence[_T], operation: str, what: str) -> _T:
+    """Return the first of what an answer lists, where AWS says that there is one.
+
+    Args:
+        found: What the answer lists.
+        operation: What was called, as in `translate`.
+        what: One of them, for people.
+
+    Raises:
+        UnexpectedAnswer: The list is empty.
+    """
+    if not found:
+        raise UnexpectedAnswer(operation, what)
+    return found[0]
 
 
 def error_class(code: str, message: str, status: int | None = None, operation: str = "") -> type[AwsError]:

@@ -1,7 +1,9 @@
 """A private home for one job: helm's own folders, a kubeconfig, and the token in it, which is kept fresh.
 
 Everything is in one folder that only this user can enter, and is gone with the job. What a killed process left is
-removed by the next one that starts (`sweep`): a token lives for minutes, a registry's credentials may live longer.
+removed by the next one that starts (`sweep`): a token lives for minutes, a registry's credentials may live longer. A
+folder's name says whose it is: of a process in another container, which may share the volume, nobody can tell here
+whether it lives, so its folder is only removed once nothing has been written to it for a day.
 """
 
 import asyncio
@@ -12,11 +14,13 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.core.processes import born, namespace
 from app.gateways.kubernetes.connection import Connection
 
 TOKEN_SECONDS = 600.0
@@ -24,8 +28,11 @@ TOKEN_SECONDS = 600.0
 RETRY_SECONDS = 20.0
 """How soon it is tried again if no new token could be had."""
 
+OLD_SECONDS = 86_400.0
+"""How long nothing was written to a folder that nobody has any more. One in use gets a token every few minutes."""
+
 _PREFIX = "slipway-helm-"
-_OWNER = re.compile(re.escape(_PREFIX) + r"(?P<pid>\d+)-")
+_OWNER = re.compile(re.escape(_PREFIX) + r"(?P<namespace>\w+)-(?P<pid>\d+)-(?P<born>\w+)-")
 _INHERITED = (
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
 )  # fmt: skip
@@ -74,7 +81,7 @@ async def workspace(root: Path | None = None, connection: Connection | None = No
         Exception: What the connection's token raises, if there is no first one.
     """
     token = await connection.token() if connection else ""
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
+    folder = await asyncio.to_thread(private_folder, root)
     renewal: asyncio.Task[None] | None = None
     try:
         made = await asyncio.to_thread(_fill, folder, connection, token)
@@ -89,17 +96,27 @@ async def workspace(root: Path | None = None, connection: Connection | None = No
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
 
+def private_folder(root: Path | None = None) -> Path:
+    """Make a folder that only this user can enter, and that `sweep` removes if this process is killed."""
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{namespace()}-{os.getpid()}-{born(os.getpid())}-", dir=root))
+
+
 def sweep(root: Path | None = None) -> int:
-    """Remove the folders of processes of this machine that are gone; return how many there were."""
-    base = root or Path(tempfile.gettempdir())
-    count = 0
+    """Remove the folders of processes that are gone, see the module; return how many there were."""
+    base, here, count = root or Path(tempfile.gettempdir()), namespace(), 0
     for folder in base.glob(f"{_PREFIX}*"):
-        owner = _OWNER.match(folder.name)
         with contextlib.suppress(FileNotFoundError):  # another process sweeps, too
-            if owner and not _alive(int(owner["pid"])) and folder.stat().st_uid == os.getuid():
+            if folder.stat().st_uid == os.getuid() and _is_left(folder, here):
                 shutil.rmtree(folder, ignore_errors=True)
                 count += 1
     return count
+
+
+def _is_left(folder: Path, here: str) -> bool:
+    owner = _OWNER.match(folder.name)
+    if owner is not None and owner["namespace"] == here:
+        return born(int(owner["pid"])) != owner["born"]
+    return time.time() - folder.stat().st_mtime > OLD_SECONDS
 
 
 def kubeconfig_of(connection: Connection, token_file: Path) -> dict[str, object]:
@@ -148,13 +165,3 @@ async def _renew(connection: Connection, path: Path) -> None:
             delay = RETRY_SECONDS
         else:
             delay = TOKEN_SECONDS
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

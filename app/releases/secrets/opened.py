@@ -7,6 +7,7 @@ from app.core.errors import FieldError
 from app.core.secrets import REDACTED
 from app.core.secrets.forms import merged, named_spans, without
 from app.core.secrets.mask import Mask
+from app.core.secrets.needles import needle_bytes
 from app.core.secrets.scope import current
 from app.releases.errors import RedactedValueError, TooManySecretsError
 from app.releases.references import names_in
@@ -17,7 +18,10 @@ from app.releases.secrets.walk import At, secrets_in, walked
 MOST_SECRETS = 1000
 """Secret values that one release may have."""
 MOST_SECRET_CHARACTERS = 64 * 1024
-"""Of them together: what hides them holds each in every way of writing it."""
+"""Of them together."""
+MOST_NEEDLE_BYTES = 2 * 1024 * 1024
+"""Of all ways of writing them together, which is what hiding them costs: some ten bytes of memory for each, and of all
+about a second of a thread's time."""
 
 Values = dict[str, Any]
 
@@ -100,7 +104,7 @@ class Opened:
         return Opened(values, known=self.known, named=self.named, public=[*self.public, *public])
 
     def check_bounds(self, pointer: str) -> None:
-        """Refuse more secrets than can be hidden quickly.
+        """Refuse more secrets than can be hidden quickly. Slow with many: use a thread.
 
         Raises:
             TooManySecretsError: there are.
@@ -112,3 +116,18 @@ class Opened:
                 f"{MOST_SECRET_CHARACTERS} together"
             )
             raise TooManySecretsError(f"The values hold too many secrets: {detail}.", [FieldError(pointer, detail)])
+        check_needles(self.secrets, pointer)
+
+
+def check_needles(secrets: Iterable[str], pointer: str) -> None:
+    """Refuse secrets that are looked for in too many ways, such as long ones of quotes and line breaks.
+
+    Raises:
+        TooManySecretsError: there are.
+    """
+    if needle_bytes(secrets, MOST_NEEDLE_BYTES) > MOST_NEEDLE_BYTES:
+        detail = (
+            f"the secret values take more than {MOST_NEEDLE_BYTES} bytes in all ways of writing them (escaped, quoted, "
+            "encoded); let values refer to fewer or shorter ones, or split the release"
+        )
+        raise TooManySecretsError(f"The values hold too many secrets: {detail}.", [FieldError(pointer, detail)])

@@ -9,8 +9,8 @@ from ahocorasick_rs import MatchKind
 
 from app.core.secrets.forms import named_spans
 from app.core.secrets.names import is_secret_name, words_of
+from app.core.secrets.needles import automata
 from app.core.secrets.scope import current
-from app.core.secrets.search import automaton
 from app.core.secrets.words import is_common, is_wordlike, word_set
 from app.releases.manifest import Json
 from app.releases.secrets.places import MOST_PLACES, Place, Places, Segment, identities
@@ -85,11 +85,12 @@ def _standing_in(texts: set[str], data: list[str]) -> set[str]:
     """Return which of the texts stand in the data, also within each other."""
     found: set[str] = set()
     for _ in range(_PASSES):
-        left = sorted(texts - found)
-        if not left:
-            break
-        finder = automaton(left, MatchKind.LeftmostLongest)
-        new = {left[index] for text in data for index, _, _ in finder.find_matches_as_indexes(text)}
+        new = {
+            some[index]
+            for some, automaton in automata(texts - found, MatchKind.LeftmostLongest)
+            for text in data
+            for index, _, _ in automaton.find_matches_as_indexes(text)
+        }
         if not new:
             break
         found |= new

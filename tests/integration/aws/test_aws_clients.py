@@ -1,16 +1,19 @@
 """Shared clients, and what a call becomes when AWS, or the way to it, is broken."""
 
 import asyncio
+import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.clusters.live import LiveChecks
 from app.gateways.aws import clients as clients_module
 from app.gateways.aws.clients import PROCESS, AwsAccount, AwsClients
+from app.gateways.aws.cloud import Cloud
 from app.gateways.aws.cloudformation import CloudFormation
 from app.gateways.aws.eks import Eks
 from app.gateways.aws.errors import (
@@ -19,6 +22,7 @@ from app.gateways.aws.errors import (
     CredentialsError,
     CredentialsExpired,
     Throttled,
+    UnexpectedAnswer,
     translate,
 )
 from app.gateways.aws.sts import Sts
@@ -130,16 +134,14 @@ async def test_an_endpoint_that_never_answers_is_unavailable(
             await Eks(offline, PROCESS, REGION).describe_cluster("any")
 
 
-@pytest.mark.parametrize("status", [b"502 Bad Gateway", b"503 Service Unavailable"])
-async def test_a_proxy_that_answers_with_a_page_is_unavailable(
-    offline: AwsClients, monkeypatch: pytest.MonkeyPatch, status: bytes
-) -> None:
-    page = b"<html><body>no</body></html>"
+@contextlib.asynccontextmanager
+async def answering(monkeypatch: pytest.MonkeyPatch, status: str, type_: str, body: bytes) -> AsyncIterator[None]:
+    """Put a server in AWS's place that says one thing, which neither AWS nor the local cloud can be made to say."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        head = b"HTTP/1.1 " + status + b"\r\nContent-Type: text/html\r\nConnection: close\r\n"
-        writer.write(head + f"Content-Length: {len(page)}\r\n\r\n".encode() + page)
+        head = f"HTTP/1.1 {status}\r\nContent-Type: {type_}\r\nConnection: close\r\nContent-Length: {len(body)}"
+        writer.write(f"{head}\r\n\r\n".encode() + body)
         await writer.drain()
         writer.close()
         await writer.wait_closed()
@@ -147,10 +149,41 @@ async def test_a_proxy_that_answers_with_a_page_is_unavailable(
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        yield
+
+
+@pytest.mark.parametrize("status", ["502 Bad Gateway", "503 Service Unavailable"])
+async def test_a_proxy_that_answers_with_a_page_is_unavailable(
+    offline: AwsClients, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    async with answering(monkeypatch, status, "text/html", b"<html><body>no</body></html>"):
         with pytest.raises(AwsUnavailable) as raised:
             await Eks(offline, PROCESS, REGION).describe_cluster("any")
 
     assert raised.value.status == int(status[:3])
+
+
+@pytest.mark.parametrize(
+    ("body", "ask", "missing"),
+    [
+        (b'{"clusterVersions": []}', lambda cloud: LiveChecks().versions(cloud), "Kubernetes version for new clusters"),
+        (b'{"authorizationData": []}', lambda cloud: cloud.ecr.authorize(), "token"),
+        (b'{"repositories": []}', lambda cloud: cloud.ecr.repository("any"), "repository"),
+    ],
+)
+async def test_an_answer_without_what_it_must_have(
+    offline: AwsClients,
+    monkeypatch: pytest.MonkeyPatch,
+    body: bytes,
+    ask: Callable[[Cloud], Awaitable[object]],
+    missing: str,
+) -> None:
+    async with answering(monkeypatch, "200 OK", "application/json", body):
+        with pytest.raises(UnexpectedAnswer, match=missing) as raised:
+            await ask(Cloud(offline, PROCESS, REGION))
+
+    failure = raised.value.as_failure()
+    assert (failure.code, failure.retryable) == ("aws_answer_unexpected", True)
 
 
 async def test_no_credentials_are_looked_for_again_by_the_next_call(

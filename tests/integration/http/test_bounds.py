@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -254,6 +255,26 @@ def test_sigterm_ends_streams_and_leaves_nothing_waiting(service: Served) -> Non
     assert all_of(stream).endswith(b"0\r\n\r\n")
     for connection in (half, idle, unfinished):
         all_of(connection)
+
+
+@pytest.mark.slow
+def test_a_drain_outlasts_no_slow_caller_and_says_so(start: Start, sqlite_url: str) -> None:
+    """With time-outs far beyond the drain, as the defaults are: what is half sent, and what nobody reads."""
+    long = {"SLIPWAY_HTTP_BODY_SECONDS": "600", "SLIPWAY_HTTP_STALL_SECONDS": "600", "SLIPWAY_DRAIN_SECONDS": "2"}
+    service = served(start, sqlite_url, **long)
+    stalled = service.open(POST + "Content-Length: 100\r\n\r\n{")
+    dripped = service.open(POST + "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect(("127.0.0.1", service.port))
+        reader.sendall(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        service.until("slipway_http_requests_in_progress", 4)  # two bodies, one answer, and the one that asks
+        service.process.send_signal(signal.SIGTERM)
+        with dripping(dripped, b"1\r\n \r\n"):
+            assert problem_in(all_of(dripped)) == (503, "shutting_down")
+        assert problem_in(all_of(stalled)) == (503, "shutting_down")
+        said = end(service.process)
+    assert said.count("a request that was under way for the whole drain is broken off") == 1
 
 
 @pytest.fixture(scope="module")

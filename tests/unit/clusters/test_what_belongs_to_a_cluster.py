@@ -10,6 +10,7 @@ from app.kinds import parts
 from app.kinds.all import KINDS
 from app.registries import service as registries
 from app.releases import with_cluster as releases
+from app.releases.errors import TooManySecretsError
 
 
 def release(name: str, namespace: str = "apps") -> dict[str, Any]:
@@ -48,3 +49,17 @@ def test_names_that_stand_twice_are_named_by_their_own_place(
 
 def test_releases_of_two_namespaces_may_share_a_name() -> None:
     assert len(releases.parse([release("web"), release("web", "other")], "shop")) == 2
+
+
+def test_secrets_of_all_releases_of_a_request_are_bounded_together() -> None:
+    """They are hidden together, in whatever is said of the request."""
+    values = {"secrets": [f"{number}{'<&é' * 20}" for number in range(200)]}
+    one = {**release("web"), "values": values}
+    releases.parse([one], "shop")
+    many = [
+        {**release(f"web-{each}"), "values": {"secrets": [f"{each}{text}" for text in values["secrets"]]}}
+        for each in range(5)
+    ]
+    with pytest.raises(TooManySecretsError) as caught:
+        releases.parse(many, "shop")
+    assert [error.pointer for error in caught.value.errors] == ["/releases"]

@@ -1,7 +1,9 @@
 """Masks: a secret is found in every way of writing it, ordinary words stay, and one pass does it."""
 
+import asyncio
 import base64
 import html
+import itertools
 import json
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from app.core.secrets import REDACTED
 from app.core.secrets.forms import named_spans, spans, without
 from app.core.secrets.mask import Mask
 from app.core.secrets.names import is_secret_name
+from app.core.secrets.needles import needle_bytes
 from app.core.secrets.scope import NoScopeError, Scope, current, entered
 from app.core.secrets.words import is_common, is_wordlike
 
@@ -199,6 +202,43 @@ def test_work_grows_with_the_text_alone() -> None:
             named_spans(text)
     """)
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def worst(count: int, length: int = 64) -> list[str]:
+    """Return secrets that are written differently wherever they stand, in more than a hundred bytes for each letter."""
+    return [(str(number) + "<&é\n" * length)[:length] for number in range(count)]
+
+
+def test_many_secrets_are_found_whichever_was_added_when() -> None:
+    secrets = worst(300)
+    mask = Mask(secrets)
+    text = json.dumps([base64.b64encode(secret.encode()).decode() for secret in secrets] + secrets)
+    shown = json.loads(mask.text(text))
+    assert {one.rstrip("=") for one in shown} == {REDACTED}
+    assert len(mask._anywhere or ()) > 4  # what the test is about: several automata find what one did
+
+
+async def test_the_loop_turns_while_many_secrets_are_made_ready_for_a_short_answer() -> None:
+    scope, turns = Scope(), 0
+    scope.add(worst(100))
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.create_task(turn())
+    await asyncio.sleep(0)
+    before = turns
+    assert await scope.document(b'{"a": "b"}') == b'{"a": "b"}'
+    turning.cancel()
+    assert turns > before  # on the loop it would not have turned once
+
+
+def test_bytes_of_needles_are_counted_until_there_are_too_many() -> None:
+    assert needle_bytes(["abcdefgh"], 1000) == len("abcdefgh") + len("YWJjZGVmZ2g") + len("YWJjZGVmZ2gK")
+    assert 1000 < needle_bytes(itertools.cycle(worst(3)), 1000) < 20_000
 
 
 def test_a_scope_that_is_still_empty_gets_what_is_opened_in_it() -> None:

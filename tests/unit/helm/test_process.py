@@ -7,16 +7,18 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 import uuid
 from pathlib import Path
 
 import pytest
 import uvloop
 
+from app.core.processes import namespace
 from app.gateways.helm import binary
 from app.gateways.helm.errors import BinaryUnusable
 from app.gateways.helm.process import Finished, Limits, _Reader, run
-from app.gateways.helm.workspace import sweep
+from app.gateways.helm.workspace import OLD_SECONDS, private_folder, sweep
 
 PATH = {"PATH": os.defpath}
 
@@ -194,14 +196,36 @@ def test_a_binary_that_is_not_there(tmp_path: Path) -> None:
 def test_folders_of_dead_processes_are_swept(tmp_path: Path) -> None:
     with subprocess.Popen(["true"]) as dead:
         dead.wait()
-    for name in (f"slipway-helm-{dead.pid}-a", f"slipway-helm-{os.getpid()}-b", "slipway-helm-x", "other"):
+    ours, mine = private_folder(tmp_path), f"slipway-helm-{namespace()}-{os.getpid()}"
+    for name in (f"slipway-helm-{namespace()}-{dead.pid}-1-a", f"{mine}-1-an-earlier-one-of-this-id"):
         (tmp_path / name).mkdir()
-    assert sweep(tmp_path) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "other",
-        f"slipway-helm-{os.getpid()}-b",
-        "slipway-helm-x",
-    ]
+    kept = {ours.name, "slipway-helm-x", "other", f"slipway-helm-{dead.pid}-a"}  # the last is an older Slipway's
+    for name in kept - {ours.name}:
+        (tmp_path / name).mkdir()
+    assert sweep(tmp_path) == 2
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+IN_ANOTHER = "from app.gateways.helm.workspace import {call}; import pathlib; print({call}(pathlib.Path('{folder}')))"
+
+
+def test_folders_of_another_container_are_swept_only_when_they_are_old(tmp_path: Path) -> None:
+    """Neither side can see whether the other's processes live; both have one with the id 1, as like as not."""
+    alone = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this user may make no process namespaces")
+
+    def there(call: str) -> str:
+        code = IN_ANOTHER.format(call=call, folder=tmp_path)
+        return subprocess.run([*alone, sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    theirs, ours = Path(there("private_folder").strip()), private_folder(tmp_path)
+    assert (sweep(tmp_path), there("sweep").strip()) == (0, "0")
+    a_day_ago = time.time() - OLD_SECONDS - 60
+    os.utime(theirs, (a_day_ago, a_day_ago))
+    os.utime(ours, (a_day_ago, a_day_ago))
+    assert sweep(tmp_path) == 1  # ours lives, as we can see
+    assert list(tmp_path.iterdir()) == [ours]
 
 
 def _text(mark: Path) -> str:

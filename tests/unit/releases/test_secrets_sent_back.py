@@ -170,6 +170,11 @@ def test_bounds() -> None:
     assert [error.pointer for error in caught.value.errors] == ["/values"]
     with pytest.raises(TooManySecretsError):
         wanted(ReleaseSpec.model_validate({**SPEC, "values": {"password": "x" * 70_000}}))
+    written = {"secrets": [f"{number}{'<&é' * 20}" for number in range(MOST_SECRETS)]}
+    with pytest.raises(TooManySecretsError, match="in all ways of writing them"):
+        wanted(ReleaseSpec.model_validate({**SPEC, "values": written}))
+    plain = {"secrets": [f"{number:04}-{'s3cret' * 9}" for number in range(MOST_SECRETS)]}
+    assert len(wanted(ReleaseSpec.model_validate({**SPEC, "values": plain})).secrets) == MOST_SECRETS
     for expressions in (
         ["a[65536][65536]=1"],
         [f"a{number}[9999]=1" for number in range(30)],
