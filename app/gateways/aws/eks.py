@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from app.gateways.aws.answers import reads_answers
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.eks_resources import (
     Addon,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_eks import EKSClient
 
 
+@reads_answers
 class Eks:
     """Calls to EKS in one account and region. Methods raise `AwsError`."""
 
