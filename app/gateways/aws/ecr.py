@@ -4,6 +4,7 @@ import base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from app.gateways.aws.answers import reads_answers
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.ecr_resources import (
     Authorization,
@@ -35,6 +36,7 @@ Reference = tuple[str | None, str | None]
 """How an image is named: digest and tag, one of them None."""
 
 
+@reads_answers
 class Ecr:
     """Calls to ECR in one account and region. Methods raise `AwsError`."""
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from app.gateways.aws.answers import reads_answers
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.eks_resources import (
     AddonVersion,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_eks import EKSClient
 
 
+@reads_answers
 class Eks:
     """Calls to EKS in one account and region. Methods raise `AwsError`."""
 
