@@ -14,7 +14,7 @@ from app.http.caller import CallerDep
 from app.http.change import ChangeDep
 from app.http.etag import conditional
 from app.http.openapi import problems
-from app.http.pagination import Page, PageQuery, TagQuery
+from app.http.pagination import Page, PageQuery, PageRequest, TagQuery
 from app.http.route import StrictRoute
 from app.kinds import rows
 from app.kinds.changes import Changes
@@ -83,17 +83,7 @@ def routes(kind: Kind[Any]) -> APIRouter:
         include_deleted: DeletedQuery = False,
     ) -> Any:
         values = {**within, "name": name} if name else within
-        async with database.read() as session:
-            found = await resources.list_page(
-                session,
-                kind.table,
-                caller.project_id,
-                *rows.where(kind, values),
-                limit=page.fetch,
-                before=page.after_text,
-                tags=tags,
-                include_deleted=include_deleted,
-            )
+        found = await _page(database, kind, caller, values, page, tags, include_deleted=include_deleted)
         kept, token = page.cut(found, lambda row: row.id)
         return page_model(items=[resource_out(model, row) for row in kept], next_page_token=token)
 
@@ -224,3 +214,26 @@ def _add(
 async def _find(database: Database, kind: Kind[Any], caller: Caller, reference: str, within: Mapping[str, str]) -> Any:
     async with database.read() as session:
         return await rows.get(session, caller.project_id, kind, reference, within=within)
+
+
+async def _page(
+    database: Database,
+    kind: Kind[Any],
+    caller: Caller,
+    values: Mapping[str, str],
+    page: PageRequest,
+    tags: Mapping[str, str],
+    *,
+    include_deleted: bool,
+) -> Sequence[Any]:
+    async with database.read() as session:
+        return await resources.list_page(
+            session,
+            kind.table,
+            caller.project_id,
+            *rows.where(kind, values),
+            limit=page.fetch,
+            before=page.after_text,
+            tags=tags,
+            include_deleted=include_deleted,
+        )
