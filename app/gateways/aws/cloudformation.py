@@ -7,7 +7,6 @@ twice; another call with it is `TokenReused`. Tokens and change set names: lette
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from app.gateways.aws.answers import reads_answers
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.errors import NotFound, TemplateTooLarge, translate
 from app.gateways.aws.stack import (
@@ -33,7 +32,6 @@ CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM")
 """What templates with roles need; no template of ours has macros."""
 
 
-@reads_answers
 class CloudFormation:
     """Calls to CloudFormation. Cheap to make: the connection is shared through `AwsClients`.
 

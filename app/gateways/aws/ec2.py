@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from app.gateways.aws.answers import reads_answers
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.errors import NotFound, translate
 from app.gateways.aws.stack import tags_of
@@ -84,7 +83,6 @@ class Volume:
     tags: Mapping[str, str]
 
 
-@reads_answers
 class Ec2:
     """Calls to EC2 in one account and region. Methods raise `AwsError`."""
 

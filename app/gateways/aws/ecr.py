@@ -4,7 +4,6 @@ import base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from app.gateways.aws.answers import reads_answers
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.ecr_resources import (
     Authorization,
@@ -36,7 +35,6 @@ Reference = tuple[str | None, str | None]
 """How an image is named: digest and tag, one of them None."""
 
 
-@reads_answers
 class Ecr:
     """Calls to ECR in one account and region. Methods raise `AwsError`."""
 

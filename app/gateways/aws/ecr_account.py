@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from app.gateways.aws.answers import reads_answers
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.errors import NotFound, translate
 
@@ -47,7 +46,6 @@ class ReplicationRule:
     prefixes: tuple[str, ...] = ()
 
 
-@reads_answers
 class EcrAccount:
     """Calls to ECR about one account and region. Methods raise `AwsError`."""
 

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from app.gateways.aws.answers import reads_answers
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.eks_resources import (
     AddonVersion,
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from types_aiobotocore_eks import EKSClient
 
 
-@reads_answers
 class Eks:
     """Calls to EKS in one account and region. Methods raise `AwsError`."""
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.gateways.aws.answers import reads_answers
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.ec2 import cluster_tag
 from app.gateways.aws.errors import NotFound, translate
@@ -34,7 +33,6 @@ class LoadBalancer:
     vpc_id: str | None
 
 
-@reads_answers
 class Elb:
     """Calls to Elastic Load Balancing in one account and region. Methods raise `AwsError`."""
 

@@ -6,7 +6,6 @@ EKS writes to `/aws/eks/CLUSTER/cluster` and creates it again when it is missing
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from app.gateways.aws.answers import reads_answers
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.errors import AlreadyExists, NotFound, translate
 
@@ -24,7 +23,6 @@ def control_plane_log_group(cluster: str) -> str:
     return f"/aws/eks/{cluster}/cluster"
 
 
-@reads_answers
 class Logs:
     """Calls to CloudWatch Logs in one account and region. Methods raise `AwsError`."""
 

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from app.gateways.aws.answers import reads_answers
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.errors import translate
 
 
-@reads_answers
 class SecretsManager:
     """Calls to Secrets Manager in one account and region. Methods raise `AwsError`."""
 

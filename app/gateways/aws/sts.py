@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 
-from app.gateways.aws.answers import reads_answers
 from app.gateways.aws.clients import AwsAccount, AwsClients, Credentials
 from app.gateways.aws.errors import translate
 
@@ -43,7 +42,6 @@ def role_arn(arn: str) -> str:
     return f"arn:{match['partition']}:iam::{match['account']}:role/{match['role']}" if match else arn
 
 
-@reads_answers
 class Sts:
     """Calls to STS in one region; identities are kept per account, since they can't change under us."""
 
