@@ -40,9 +40,9 @@ class Eks:
         try:
             with translate("eks:DescribeCluster"):
                 answer = await client.describe_cluster(name=name)
+                return cluster_of(answer["cluster"])
         except NotFound:
             return None
-        return cluster_of(answer["cluster"])
 
     async def list_nodegroups(self, cluster: str) -> list[str]:
         """Return the names of the cluster's managed node groups, all pages; none if there is no such cluster."""
@@ -62,9 +62,9 @@ class Eks:
         try:
             with translate("eks:DescribeNodegroup"):
                 answer = await client.describe_nodegroup(clusterName=cluster, nodegroupName=name)
+                return nodegroup_of(answer["nodegroup"])
         except NotFound:
             return None
-        return nodegroup_of(answer["nodegroup"])
 
     async def describe_addon(self, cluster: str, name: str) -> Addon | None:
         """Return the installed addon, or None if there is none (or no such cluster)."""
@@ -72,10 +72,11 @@ class Eks:
         try:
             with translate("eks:DescribeAddon"):
                 answer = await client.describe_addon(clusterName=cluster, addonName=name)
+                addon: Mapping[str, Any] = answer["addon"]
+                of, status, version = addon["clusterName"], addon["status"], addon["addonVersion"]
+                return Addon(addon["addonName"], of, status, version, issues_of(addon))
         except NotFound:
             return None
-        addon: Mapping[str, Any] = answer["addon"]
-        return Addon(addon["addonName"], addon["clusterName"], addon["status"], addon["addonVersion"], issues_of(addon))
 
     async def cluster_versions(self, *, include_unsupported: bool = False) -> list[ClusterVersion]:
         """Return the Kubernetes versions of EKS in this region, newest first.
@@ -136,9 +137,9 @@ class Eks:
         try:
             with translate("eks:DescribeUpdate"):
                 answer = await client.describe_update(name=cluster, updateId=update_id, **_of(nodegroup, addon))
+                return update_of(answer["update"])
         except NotFound:
             return None
-        return update_of(answer["update"])
 
     async def token(self, cluster: str) -> str:
         """Return a bearer token for the cluster's API server, of the account's credentials; see `eks_token.py`."""
