@@ -8,7 +8,7 @@ export UV_NO_PROGRESS ?= 1
 # Without bytecode each process compiles all that it imports again, seconds of it; some images turn it off for everybody.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help install lock check test demo demo-stop bench format openapi clean
+.PHONY: help install lock check test fuzz demo demo-stop bench format openapi clean
 .PHONY: check-units check-types check-style check-document test-service test-localcloud kubernetes
 
 help:  ## this list
@@ -80,6 +80,9 @@ test-service:
 
 test-localcloud:
 	localcloud/.venv/bin/pytest -q localcloud/tests
+
+fuzz: install  ## search inputs that readers of fetched bytes fail on (MINUTES=60); kept below tests/fuzz/seeds
+	$(BIN)/python tests/fuzz/fuzz.py --minutes $(or $(MINUTES),60) $(if $(TARGETS),--targets $(TARGETS))
 
 demo: install  ## the main job, end to end, on the local cloud (KEEP=1 leaves it running)
 	$(BIN)/slipway demo $(if $(KEEP),--keep)

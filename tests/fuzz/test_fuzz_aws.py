@@ -64,7 +64,7 @@ CALLS: list[tuple[str, str, Call]] = [
 
 WORDS = st.sampled_from(
     ["x", "", "0", "-1", "true", "arn:aws:eks:us-west-2:111122223333:cluster/x", "CREATE_COMPLETE",
-     "UPDATE_IN_PROGRESS", "No updates are to be performed.", "sha256:0", "1.34", "{}", "[]", "null", "\U0001f4a9", "2026-11-28T00:00:00Z",
+     "UPDATE_IN_PROGRESS", "No updates are to be performed.", "sha256:0", "1.34", "{}", "[]", "null", "\U0001f4a9",
      "QVdTOng=", "AWS::EKS::Cluster", "Resource handler returned message: \"x\" (RequestToken: 1, HandlerErrorCode: )"]
 )  # fmt: skip
 TEXTS = WORDS | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.errors import NotFound, TemplateTooLarge, translate
+from app.gateways.aws.pages import pages
 from app.gateways.aws.stack import (
     IN_PROGRESS,
     ChangeSet,
@@ -54,9 +55,9 @@ class CloudFormation:
         try:
             with translate("cloudformation:DescribeStacks"):
                 answer = await client.describe_stacks(StackName=stack)
+                return stack_of(answer["Stacks"][0]) if answer["Stacks"] else None
         except NotFound:
             return None
-        return stack_of(answer["Stacks"][0]) if answer["Stacks"] else None
 
     async def create(
         self,
@@ -142,27 +143,25 @@ class CloudFormation:
     async def describe_change_set(self, stack: str, name: str) -> ChangeSet | None:
         """Return the change set with all its changes, or None if there is none (or no such stack)."""
         client = await self._client()
-        changes: list[Any] = []
-        extra: dict[str, Any] = {}
-        while True:
-            try:
-                with translate("cloudformation:DescribeChangeSet"):
-                    page = await client.describe_change_set(StackName=stack, ChangeSetName=name, **extra)
-            except NotFound:
-                return None
-            changes.extend(page.get("Changes", ()))
-            if not page.get("NextToken"):
-                break
-            extra = {"NextToken": page["NextToken"]}
-        return ChangeSet(
-            id=page["ChangeSetId"],
-            name=page["ChangeSetName"],
-            stack_id=page["StackId"],
-            status=page["Status"],
-            status_reason=page.get("StatusReason") or None,
-            execution_status=page.get("ExecutionStatus", "UNAVAILABLE"),
-            changes=tuple(change_of(change) for change in changes),
-        )
+        operation, changes = "cloudformation:DescribeChangeSet", []
+        page: Any = {}
+        try:
+            async for page in pages(
+                operation, client.describe_change_set, "NextToken", StackName=stack, ChangeSetName=name
+            ):
+                changes.extend(page.get("Changes", ()))
+        except NotFound:
+            return None
+        with translate(operation):
+            return ChangeSet(
+                id=page["ChangeSetId"],
+                name=page["ChangeSetName"],
+                stack_id=page["StackId"],
+                status=page["Status"],
+                status_reason=page.get("StatusReason") or None,
+                execution_status=page.get("ExecutionStatus", "UNAVAILABLE"),
+                changes=tuple(change_of(change) for change in changes),
+            )
 
     async def execute_change_set(self, stack: str, name: str, token: str) -> None:
         """Begin the update that the change set describes; its events carry `token`.
@@ -293,15 +292,12 @@ class CloudFormation:
 
     async def _newest_first(self, stack: str) -> AsyncIterator[StackEvent]:
         client = await self._client()
-        extra: dict[str, Any] = {}
-        while True:
-            with translate("cloudformation:DescribeStackEvents"):
-                page = await client.describe_stack_events(StackName=stack, **extra)
-            for data in page["StackEvents"]:
-                yield event_of(data)
-            if not page.get("NextToken"):
-                return
-            extra = {"NextToken": page["NextToken"]}
+        operation = "cloudformation:DescribeStackEvents"
+        async for page in pages(operation, client.describe_stack_events, "NextToken", StackName=stack):
+            with translate(operation):
+                events = [event_of(data) for data in page["StackEvents"]]
+            for event in events:
+                yield event
 
 
 def _check_size(body: str, operation: str) -> None:

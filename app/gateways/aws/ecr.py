@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from app.gateways.aws.clients import AwsAccount, AwsClients
 from app.gateways.aws.ecr_resources import (
@@ -20,6 +20,7 @@ from app.gateways.aws.ecr_resources import (
     worst_first,
 )
 from app.gateways.aws.errors import NotFound, first, translate
+from app.gateways.aws.pages import pages
 
 if TYPE_CHECKING:
     from types_aiobotocore_ecr import ECRClient
@@ -49,10 +50,10 @@ class Ecr:
         try:
             with translate("ecr:DescribeRepositories"):
                 answer = await client.describe_repositories(repositoryNames=[name])
+                found = first(answer["repositories"], "ecr:DescribeRepositories", "repository")
+                return Repository(found["repositoryName"], found["repositoryArn"], found["repositoryUri"])
         except NotFound:
             return None
-        found = first(answer["repositories"], "ecr:DescribeRepositories", "repository")
-        return Repository(found["repositoryName"], found["repositoryArn"], found["repositoryUri"])
 
     async def images(self, repository: str) -> list[Image]:
         """Return all images, in no order (ECR has none): one call for each `LARGEST_PAGE` of them.
@@ -76,9 +77,9 @@ class Ecr:
         try:
             with translate("ecr:DescribeImages"):
                 answer = await client.describe_images(repositoryName=repository, imageIds=[_image_id(reference)])
+                return next((image_of(detail) for detail in answer["imageDetails"]), None)
         except NotFound:
             return None
-        return next((image_of(detail) for detail in answer["imageDetails"]), None)
 
     async def count_images(self, repository: str) -> int:
         """Return how many images there are, tagged or not; none if there is no such repository."""
@@ -126,7 +127,7 @@ class Ecr:
         client = await self._client()
         with translate("ecr:ListImages"):
             answer = await client.list_images(repositoryName=repository, maxResults=LARGEST_BATCH)
-        digests = sorted({entry["imageDigest"] for entry in answer["imageIds"]})
+            digests = sorted({entry["imageDigest"] for entry in answer["imageIds"]})
         return await self.delete_images(repository, [(digest, None) for digest in digests]) if digests else []
 
     async def scan(self, repository: str, reference: Reference) -> Scan:
@@ -138,24 +139,26 @@ class Ecr:
         client = await self._client()
         findings: list[Finding] = []
         counts: dict[str, int] = {}
-        completed_at, token = None, ""
-        while True:
-            more: dict[str, Any] = {"nextToken": token} if token else {}
-            with translate("ecr:DescribeImageScanFindings"):
-                page = await client.describe_image_scan_findings(
-                    repositoryName=repository, imageId=_image_id(reference), maxResults=LARGEST_PAGE, **more
-                )
+        operation, completed_at = "ecr:DescribeImageScanFindings", None
+        page: Any = {}
+        async for page in pages(
+            operation,
+            client.describe_image_scan_findings,
+            "nextToken",
+            repositoryName=repository,
+            imageId=_image_id(reference),
+            maxResults=LARGEST_PAGE,
+        ):
+            with translate(operation):
+                found: Any = page.get("imageScanFindings") or {}
+                findings += findings_of(found)
+                counts.update(found.get("findingSeverityCounts") or {})
+                completed_at = found.get("imageScanCompletedAt") or completed_at
+        with translate(operation):
             status: Any = page.get("imageScanStatus") or {}
-            found: Any = page.get("imageScanFindings") or {}
-            findings += findings_of(found)
-            counts.update(found.get("findingSeverityCounts") or {})
-            completed_at = found.get("imageScanCompletedAt") or completed_at
-            token = page.get("nextToken") or ""
-            if not token:
-                break
-        ordered = tuple(sorted(findings, key=worst_first))
-        digest = page["imageId"]["imageDigest"]
-        return Scan(digest, status.get("status", "PENDING"), status.get("description"), completed_at, counts, ordered)
+            ordered = tuple(sorted(findings, key=worst_first))
+            digest, state = page["imageId"]["imageDigest"], status.get("status", "PENDING")
+        return Scan(digest, state, status.get("description"), completed_at, counts, ordered)
 
     async def start_scan(self, repository: str, reference: Reference) -> Scan:
         """Start a basic scan of an image; AWS takes one a day for each image.
@@ -168,8 +171,8 @@ class Ecr:
         client = await self._client()
         with translate("ecr:StartImageScan"):
             answer = await client.start_image_scan(repositoryName=repository, imageId=_image_id(reference))
-        status: Any = answer.get("imageScanStatus") or {}
-        digest = answer["imageId"]["imageDigest"]
+            status: Any = answer.get("imageScanStatus") or {}
+            digest = answer["imageId"]["imageDigest"]
         return Scan(digest, status.get("status", "PENDING"), status.get("description"), None, {}, ())
 
     async def authorize(self) -> Authorization:
@@ -177,14 +180,14 @@ class Ecr:
         client = await self._client()
         with translate("ecr:GetAuthorizationToken"):
             answer = await client.get_authorization_token()
-        found = first(answer["authorizationData"], "ecr:GetAuthorizationToken", "token")
-        username, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
-        return Authorization(
-            username=username,
-            password=password,
-            endpoint=found["proxyEndpoint"],
-            expires_at=found["expiresAt"],
-        )
+            found = first(answer["authorizationData"], "ecr:GetAuthorizationToken", "token")
+            username, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
+            return Authorization(
+                username=username,
+                password=password,
+                endpoint=found["proxyEndpoint"],
+                expires_at=found["expiresAt"],
+            )
 
     async def start_preview(self, repository: str, policy: str | None = None) -> None:
         """Start to find out what a lifecycle policy would do; None is the one that the repository has.
@@ -207,20 +210,15 @@ class Ecr:
         """
         client = await self._client()
         images: list[Expiry] = []
-        token = ""
-        while True:
-            more: dict[str, Any] = {"nextToken": token} if token else {}
-            with translate("ecr:GetLifecyclePolicyPreview"):
-                page = await client.get_lifecycle_policy_preview(
-                    repositoryName=repository, maxResults=LARGEST_BATCH, **more
-                )
-            images += [expiry_of(result) for result in page.get("previewResults") or ()]
-            token = page.get("nextToken") or ""
-            if not token:
-                break
-        count = (page.get("summary") or {}).get("expiringImageTotalCount")
-        policy = page.get("lifecyclePolicyText") or ""
-        return Preview(page["status"], policy, len(images) if count is None else count, tuple(images))
+        operation, page = "ecr:GetLifecyclePolicyPreview", cast("Any", {})
+        call = client.get_lifecycle_policy_preview
+        async for page in pages(operation, call, "nextToken", repositoryName=repository, maxResults=LARGEST_BATCH):
+            with translate(operation):
+                images += [expiry_of(result) for result in page.get("previewResults") or ()]
+        with translate(operation):
+            count = (page.get("summary") or {}).get("expiringImageTotalCount")
+            policy = page.get("lifecyclePolicyText") or ""
+            return Preview(page["status"], policy, len(images) if count is None else count, tuple(images))
 
     async def _client(self) -> "ECRClient":
         return await self._clients.client(self._account, self._region, "ecr")

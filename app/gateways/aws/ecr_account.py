@@ -69,9 +69,9 @@ class EcrAccount:
         try:
             with translate("ecr:DescribePullThroughCacheRules"):
                 answer = await client.describe_pull_through_cache_rules(ecrRepositoryPrefixes=[prefix])
+                return next((_cache_rule(entry) for entry in answer["pullThroughCacheRules"]), None)
         except NotFound:
             return None
-        return next((_cache_rule(entry) for entry in answer["pullThroughCacheRules"]), None)
 
     async def create_cache_rule(self, rule: CacheRule) -> None:
         """Make a rule.
@@ -121,14 +121,14 @@ class EcrAccount:
         client = await self._client()
         with translate("ecr:DescribeRegistry"):
             answer = await client.describe_registry()
-        rules = answer.get("replicationConfiguration", {"rules": []})["rules"]
-        return [
-            ReplicationRule(
-                tuple((entry["region"], entry["registryId"]) for entry in rule["destinations"]),
-                tuple(entry["filter"] for entry in rule.get("repositoryFilters") or ()),
-            )
-            for rule in rules
-        ]
+            rules = answer.get("replicationConfiguration", {"rules": []})["rules"]
+            return [
+                ReplicationRule(
+                    tuple((entry["region"], entry["registryId"]) for entry in rule["destinations"]),
+                    tuple(entry["filter"] for entry in rule.get("repositoryFilters") or ()),
+                )
+                for rule in rules
+            ]
 
     async def put_replication(self, rules: list[ReplicationRule]) -> None:
         """Replace the rules of replication; none ends it, and leaves what was copied.

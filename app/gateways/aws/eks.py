@@ -35,9 +35,9 @@ class Eks:
         try:
             with translate("eks:DescribeCluster"):
                 answer = await client.describe_cluster(name=name)
+                return cluster_of(answer["cluster"])
         except NotFound:
             return None
-        return cluster_of(answer["cluster"])
 
     async def describe_nodegroup(self, cluster: str, name: str) -> Nodegroup | None:
         """Return the node group, or None if there is none (or no such cluster)."""
@@ -45,9 +45,9 @@ class Eks:
         try:
             with translate("eks:DescribeNodegroup"):
                 answer = await client.describe_nodegroup(clusterName=cluster, nodegroupName=name)
+                return nodegroup_of(answer["nodegroup"])
         except NotFound:
             return None
-        return nodegroup_of(answer["nodegroup"])
 
     async def cluster_versions(self, *, include_unsupported: bool = False) -> list[ClusterVersion]:
         """Return the Kubernetes versions of EKS in this region, newest first.

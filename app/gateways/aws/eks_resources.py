@@ -161,7 +161,7 @@ class AddonVersion:
 
 def minor_of(version: str) -> tuple[int, ...]:
     """Return a version as numbers, so that 1.9 comes before 1.10."""
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+    return tuple(int(part) for part in version.split(".") if part.isascii() and part.isdigit() and len(part) < 10)
 
 
 def issues_of(data: Mapping[str, Any]) -> tuple[HealthIssue, ...]:

@@ -54,10 +54,10 @@ class Elb:
         for chunk in _chunks([one.arn for one in found]):
             with translate("elasticloadbalancing:DescribeTags"):
                 answer = await client.describe_tags(ResourceArns=chunk)
-            for data in answer["TagDescriptions"]:
-                tags = tags_of(data)
-                if cluster_tag(cluster) in tags or tags.get(CONTROLLER_TAG) == cluster:
-                    owned.add(data.get("ResourceArn", ""))
+                for data in answer["TagDescriptions"]:
+                    tags = tags_of(data)
+                    if cluster_tag(cluster) in tags or tags.get(CONTROLLER_TAG) == cluster:
+                        owned.add(data.get("ResourceArn", ""))
         return [one for one in found if one.arn in owned]
 
     async def delete(self, arn: str) -> None:

@@ -227,7 +227,9 @@ _CONNECTION_FAULTS = (
 
 @contextmanager
 def translate(operation: str) -> Iterator[None]:
-    """Turn what botocore raises inside the block into an `AwsError`; everything else passes.
+    """Turn what botocore raises inside the block into an `AwsError`.
+
+    The answer is read inside the block too: one that lacks what it has to have is an `AwsUnavailable`.
 
     Args:
         operation: What is called, as IAM would name it: `cloudformation:DescribeStacks`.
@@ -333,7 +335,7 @@ def _translated(error: Exception, operation: str) -> AwsError | None:
         # aiobotocore translates what fails while connecting, not what fails while the body is read.
         return AwsUnavailable(str(error) or "AWS did not answer in time", code=name, operation=operation)
     if not isinstance(error, BotoCoreError | ResponseParserError):
-        return None
+        return _unreadable(error, operation)
     if names.intersection(_CREDENTIAL_FAULTS):
         return CredentialsError(str(error), code=name, operation=operation)
     if names.intersection(_CONNECTION_FAULTS):
@@ -343,13 +345,23 @@ def _translated(error: Exception, operation: str) -> AwsError | None:
     return AwsError(str(error), code=name, operation=operation)
 
 
+def _unreadable(error: Exception, operation: str) -> AwsError | None:
+    """What botocore's parsers, and our reading of what they give, raise for an answer without what it has to have."""
+    if not isinstance(error, LookupError | TypeError | ValueError | AttributeError | ArithmeticError | RuntimeError):
+        return None
+    said = f"AWS's answer can't be read: {type(error).__name__} {str(error)[:200]}".rstrip()
+    return AwsUnavailable(said, code="UnreadableAnswer", operation=operation)
+
+
 def _from_answer(error: "ClientError", operation: str) -> AwsError:
     # An AssumeRole that a refresh of credentials made carries its own name, not the one of the call that needed it.
     if error.operation_name == "AssumeRole":
         operation = "sts:AssumeRole"
     said = error.response.get("Error", {})
     meta = error.response.get("ResponseMetadata", {})
-    code, message = said.get("Code", "Unknown"), said.get("Message", "") or str(error)
+    code = said.get("Code")
+    code = code if isinstance(code, str) and code else "Unknown"  # of an empty element botocore makes None
+    message = str(said.get("Message") or error)
     status = meta.get("HTTPStatusCode")
     cls = error_class(code, message, status, operation)
     return cls(message, code=code, operation=operation, request_id=meta.get("RequestId"), status=status)

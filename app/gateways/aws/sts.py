@@ -61,6 +61,6 @@ class Sts:
         client = await self._clients.client(account, self._region, "sts")
         with translate("sts:GetCallerIdentity"):
             answer = await client.get_caller_identity()
-        identity = Identity(answer["Account"], answer["Arn"])
+            identity = Identity(answer["Account"], answer["Arn"])
         self._known[account.credentials] = identity
         return identity

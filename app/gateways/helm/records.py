@@ -91,4 +91,4 @@ def label(record: Json, name: str) -> str:
 
 def _revision(record: Json) -> int:
     version = label(record, "version")
-    return int(version) if version.isdecimal() else 0
+    return int(version) if version.isdecimal() and len(version) < 20 else 0

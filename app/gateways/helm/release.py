@@ -7,6 +7,7 @@ from typing import Any
 
 from app.core.documents import UnreadableError, fetched_json
 from app.gateways.helm.errors import HelmError
+from app.gateways.kubernetes.objects import entries, mapping, number
 
 PENDING = frozenset({"pending-install", "pending-upgrade", "pending-rollback", "uninstalling"})
 """States that only a living helm process leaves."""
@@ -111,33 +112,40 @@ def first_json(output: bytes) -> Any:
         raise HelmError(f"helm's answer can't be read: {error}") from error
 
 
-def release_of(data: Mapping[str, Any]) -> Release:
-    """Return a release from helm's JSON, that of `-o json` or of its record in the cluster."""
-    info: Mapping[str, Any] = data.get("info") or {}
+def release_of(data: Any) -> Release:
+    """Return a release from helm's JSON, that of `-o json` or of its record in the cluster.
+
+    Who may write Secrets may write records: what is of another type than helm's counts as if it were not there.
+    """
+    data = mapping(data)
+    info = mapping(data.get("info"))
     return Release(
-        name=data.get("name", ""),
-        namespace=data.get("namespace", ""),
-        revision=data.get("version", 0),
-        status=info.get("status", "unknown"),
-        description=info.get("description", ""),
+        name=_text(data, "name"),
+        namespace=_text(data, "namespace"),
+        revision=number(data.get("version")),
+        status=_text(info, "status") or "unknown",
+        description=_text(info, "description"),
         updated_at=time_of(info.get("last_deployed")),
-        notes=info.get("notes", ""),
-        values=data.get("config") or {},
-        manifest=data.get("manifest", ""),
-        hooks=tuple(_hook(hook) for hook in data.get("hooks") or ()),
+        notes=_text(info, "notes"),
+        values=mapping(data.get("config")),
+        manifest=_text(data, "manifest"),
+        hooks=tuple(_hook(hook) for hook in entries(data.get("hooks"))),
     )
 
 
-def revision_of(data: Mapping[str, Any]) -> Revision:
-    """Return a line of `helm history -o json`."""
-    return Revision(
-        revision=data["revision"],
-        status=data.get("status", "unknown"),
-        chart=data.get("chart", ""),
-        app_version=data.get("app_version", ""),
-        description=data.get("description", ""),
-        updated_at=time_of(data.get("updated")),
-    )
+def revisions_of(answer: Any) -> list[Revision]:
+    """Return the lines of `helm history -o json`."""
+    return [
+        Revision(
+            revision=number(data.get("revision")),
+            status=_text(data, "status") or "unknown",
+            chart=_text(data, "chart"),
+            app_version=_text(data, "app_version"),
+            description=_text(data, "description"),
+            updated_at=time_of(data.get("updated")),
+        )
+        for data in entries(answer)
+    ]
 
 
 def time_of(text: Any) -> datetime | None:
@@ -146,18 +154,23 @@ def time_of(text: Any) -> datetime | None:
         return None
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
 def _hook(data: Mapping[str, Any]) -> Hook:
-    run: Mapping[str, Any] = data.get("last_run") or {}
+    run, events = mapping(data.get("last_run")), data.get("events")
     return Hook(
-        name=data.get("name", ""),
-        kind=data.get("kind", ""),
-        events=tuple(data.get("events") or ()),
-        phase=run.get("phase", ""),
+        name=_text(data, "name"),
+        kind=_text(data, "kind"),
+        events=tuple(event for event in events if isinstance(event, str)) if isinstance(events, list) else (),
+        phase=_text(run, "phase"),
         started_at=time_of(run.get("started_at")),
         completed_at=time_of(run.get("completed_at")),
-        manifest=data.get("manifest", ""),
+        manifest=_text(data, "manifest"),
     )
+
+
+def _text(data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key)
+    return value if isinstance(value, str) else ""

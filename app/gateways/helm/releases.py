@@ -24,7 +24,7 @@ from app.gateways.helm.errors import (
 )
 from app.gateways.helm.process import Finished
 from app.gateways.helm.progress import Progress
-from app.gateways.helm.release import Hook, Release, Revision, first_json, release_of, revision_of
+from app.gateways.helm.release import Hook, Release, Revision, first_json, release_of, revisions_of
 from app.gateways.helm.workspace import workspace
 from app.gateways.kubernetes.connection import Connection
 
@@ -256,7 +256,7 @@ class Releases:
             HelmError: What else went wrong.
         """
         finished = await self._read(["history", name, "--max", str(limit), "--output", "json"], namespace)
-        return [revision_of(entry) for entry in first_json(finished.stdout)]
+        return revisions_of(first_json(finished.stdout))
 
     async def _tests(self, name: str, namespace: str) -> tuple[Hook, ...]:
         return tuple(hook for hook in (await self.get(name, namespace=namespace)).hooks if hook.is_test)

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.gateways.kubernetes.objects import Json, Ref, entries, mapping, metadata_of
+from app.gateways.kubernetes.objects import Json, Ref, elements, entries, mapping, metadata_of, number
 from app.gateways.kubernetes.resources import Resource
 
 LOCAL_PORT = 8080
@@ -125,7 +125,7 @@ def _service(ref: Ref, item: Json) -> ServiceAccess:
 def _port(entry: Json) -> Port:
     node_port = entry.get("nodePort")
     return Port(
-        port=int(entry.get("port") or 0),
+        port=number(entry.get("port")),
         name=str(entry.get("name") or ""),
         protocol=str(entry.get("protocol") or "TCP"),
         node_port=node_port if isinstance(node_port, int) else None,
@@ -135,7 +135,7 @@ def _port(entry: Json) -> Port:
 def _ingress(ref: Ref, item: Json) -> IngressAccess:
     spec = mapping(item.get("spec"))
     addresses = _addresses(item)
-    encrypted = {str(host) for entry in entries(spec.get("tls")) for host in entry.get("hosts") or ()}
+    encrypted = {str(host) for entry in entries(spec.get("tls")) for host in elements(entry.get("hosts"))}
     urls: list[str] = []
     services: list[str] = []
     for rule in entries(spec.get("rules")):

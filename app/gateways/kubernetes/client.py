@@ -111,15 +111,20 @@ class Kubernetes:
         """
         query = {"limit": str(min(limit, PAGE)), "labelSelector": labels, "fieldSelector": fields}
         found: list[dict[str, Any]] = []
+        seen: set[str] = set()
         try:
             path = await self.path(Ref(kind, namespace, "", api_version))
             while True:
                 page = await self.request("GET", path, query={key: value for key, value in query.items() if value})
                 # Items of a list say neither what they are nor in which version.
                 found.extend({"apiVersion": api_version, "kind": kind, **item} for item in entries(page.get("items")))
-                query["continue"] = str(mapping(page.get("metadata")).get("continue") or "")
-                if not query["continue"] or len(found) >= limit:
+                more = str(mapping(page.get("metadata")).get("continue") or "")
+                if not more or len(found) >= limit:
                     return found[:limit]
+                if more in seen:
+                    raise ResponseUnreadable("the same page came twice", call=f"GET {path}", status=200)
+                seen.add(more)
+                query["continue"] = more
         except NotFound:
             return []
 

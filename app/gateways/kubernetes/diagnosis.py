@@ -10,7 +10,18 @@ from datetime import datetime
 from app.core.failure import Cause, Failure
 from app.gateways.kubernetes.client import Kubernetes
 from app.gateways.kubernetes.hints import advise
-from app.gateways.kubernetes.objects import Json, Ref, condition, entries, mapping, metadata_of, number, ref_of, time_of
+from app.gateways.kubernetes.objects import (
+    Json,
+    Ref,
+    condition,
+    elements,
+    entries,
+    mapping,
+    metadata_of,
+    number,
+    ref_of,
+    time_of,
+)
 from app.gateways.kubernetes.readiness import readiness_of
 from app.gateways.kubernetes.resources import Resource, not_ready, pods_of, read_resources
 
@@ -124,7 +135,7 @@ async def diagnose_removal(kubernetes: Kubernetes, objects: Sequence[Json], *, n
     for resource in await read_resources(kubernetes, objects, namespace=namespace, with_pods=False):
         metadata = metadata_of(resource.item or {})
         if metadata.get("deletionTimestamp"):
-            waits = ", ".join(map(str, metadata.get("finalizers") or ()))
+            waits = ", ".join(map(str, elements(metadata.get("finalizers"))))
             message = f"it is deleted but not gone{f'; its finalizers: {waits}' if waits else ''}"
             return Diagnosis(resource.ref, resource.ref, "", "Terminating", message)
     return None

@@ -87,6 +87,11 @@ def entries(value: Any) -> Sequence[Json]:
     return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
 
 
+def elements(value: Any) -> Sequence[Any]:
+    """Return a list as it is, and anything else as an empty one."""
+    return value if isinstance(value, list) else []
+
+
 def condition(item: Json, type_: str) -> Json | None:
     """Return a condition of an object by its type, or None."""
     conditions = entries(mapping(item.get("status")).get("conditions"))

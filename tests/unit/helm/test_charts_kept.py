@@ -2,7 +2,6 @@
 
 import shutil
 
-from app.directories import ReleaseRegistries
 from unit.helm.conftest import Source, chart_of
 
 from app.accounts.clouds import AccountClouds
@@ -19,7 +18,7 @@ from app.releases.schemas import ChartSpec
 async def test_an_archive_that_somebody_removed_is_fetched_again(helm: Helm, source: Source, sqlite_url: str) -> None:
     source.publish(("demo", "0.1.0", chart_of()))
     database = Database(sqlite_url)
-    registries = ReleaseRegistries(RegistryCharts(database, AccountClouds(database, AwsClients())))
+    registries = RegistryCharts(database, AccountClouds(database, AwsClients()))
     charts = Charts(helm, database, open_vault(Settings(database_url=sqlite_url)), registries)
     spec = ChartSpec(repository=source.repository, name="demo")
     async with charts.fetch("prj_default", spec) as chart:
