@@ -164,6 +164,8 @@ def search_target(name: str, seconds: float) -> dict[str, Any]:
             if died and (folder / "running").exists():
                 content = (folder / "running").read_bytes()
                 findings[f"died on {keep(name, 'finding', content).name}"] = died
+            elif died:
+                findings["died before its first input"] = died
             if died:
                 # The input would end the next child at once.
                 break

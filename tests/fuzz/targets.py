@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from app.cloudformation.root_cause import failed_resources, failure_of, root_cause
+from app.cloudformation.root_cause import failure_of, root_cause
 from app.clusters.requests import read_request
 from app.core.documents import UnreadableError, fetched_json, fetched_yaml, parse_json, parse_yaml
 from app.core.errors import SlipwayError
@@ -192,7 +192,7 @@ def _service(kind: Any, calls: Callable[[Any], list[Callable[[], Coroutine[Any, 
 async def _events(stacks: CloudFormation) -> object:
     events = await stacks.events("s")
     causes = [failure_of(status, events) for status in ("UPDATE_ROLLBACK_FAILED", "CREATE_FAILED", "x")]
-    return causes, root_cause(events, token="t"), failed_resources(events)
+    return causes, root_cause(events, token="t")
 
 
 eks = _service(
@@ -200,12 +200,8 @@ eks = _service(
     lambda eks: [
         lambda: eks.describe_cluster("c"),
         lambda: eks.describe_nodegroup("c", "n"),
-        lambda: eks.describe_addon("c", "a"),
         lambda: eks.cluster_versions(),
         lambda: eks.addon_versions("a", "1.33"),
-        lambda: eks.describe_update("c", "u"),
-        lambda: eks.list_updates("c"),
-        lambda: eks.list_nodegroups("c"),
     ],
 )
 ecr = _service(
@@ -247,7 +243,6 @@ cloudformation = _service(
         lambda: stacks.describe_change_set("s", "c"),
         lambda: _events(stacks),
         lambda: stacks.resources("s"),
-        lambda: stacks.template("s"),
         lambda: stacks.summaries(["CREATE_COMPLETE"]),
     ],
 )

@@ -102,7 +102,7 @@ class CloudFormation:
                 EnableTerminationProtection=protect,
                 **extra,
             )
-        return answer["StackId"]
+            return answer["StackId"]
 
     async def create_change_set(
         self,
@@ -138,7 +138,7 @@ class CloudFormation:
                 Tags=_tags(tags),
                 Parameters=_parameters(parameters),
             )
-        return answer["Id"]
+            return answer["Id"]
 
     async def describe_change_set(self, stack: str, name: str) -> ChangeSet | None:
         """Return the change set with all its changes, or None if there is none (or no such stack)."""
