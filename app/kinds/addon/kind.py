@@ -14,6 +14,7 @@ from app.clusters.models import Addon
 from app.clusters.schemas import AddonSpec
 from app.clusters.view import ClusterView
 from app.gateways.aws.cloud import Cloud
+from app.kinds.addon.reconcile import TAINTS, AddonReconciler
 from app.kinds.kind import Codes, Facts, Kind, Looking, Stage, owned_stack
 from app.stacks.addon import POD_IDENTITIES, add_addon, tolerating
 from app.stacks.taints import Taint
@@ -21,8 +22,6 @@ from app.stacks.template import CAPABILITY_IAM, StackTemplate, Value, add_output
 
 VERSION = "version"
 """The fact that names EKS's default version, once an addon without one of its own was brought to it."""
-TAINTS = "taints"
-"""The fact that holds the taints which no node of the cluster is free of, as a `Taint` is made of them."""
 
 
 class AddonOutputs(BaseModel):
@@ -82,5 +81,6 @@ ADDONS = Kind(
     template=_template,
     observe=_observe,
     keeps=(VERSION,),
+    reconciler=AddonReconciler,
     table=Addon,
 )

@@ -9,12 +9,14 @@ from app.core.failure import Failure
 from app.engine.contract import Ending, Fail
 from app.engine.models import Operation
 from app.kinds import rows
-from app.kinds.addon.kind import TAINTS
 from app.kinds.kind import Facts
 from app.kinds.nodegroup import nodes
 from app.kinds.reconcile import KindReconciler, Work
 from app.stacks.addon import needs_toleration
 from app.stacks.taints import unavoidable
+
+TAINTS = "taints"
+"""The fact that holds the taints which no node of the cluster is free of, as a `Taint` is made of them."""
 
 
 class AddonReconciler(KindReconciler):

@@ -314,7 +314,8 @@ async def test_a_change_set_that_another_update_outdates_is_made_again(site: Sit
     await raw.update_stack(StackName=site.name, TemplateBody=site.template(days=14).body)
     stack = await run.ensure(template)
     assert stack.status == "UPDATE_COMPLETE"
-    [group] = json.loads(await site.cloudformation.template(site.name))["Resources"].values()
+    body: Any = (await raw.get_template(StackName=site.name, TemplateStage="Original"))["TemplateBody"]
+    [group] = (json.loads(body) if isinstance(body, str) else body)["Resources"].values()
     assert group["Properties"]["RetentionInDays"] == 30
 
 
