@@ -55,6 +55,7 @@ class Worker:
             await self._keep_running("the engine", self._engine.run)
             await delivering
         finally:
+            self._standstill.end()
             beside.append(delivering)
             for task in beside:
                 task.cancel()

@@ -77,7 +77,7 @@ class Service:
             except httpx.TransportError:
                 assert self._process is not None
                 assert self._process.poll() is None
-            time.sleep(0.05)
+            time.sleep(0.2)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def carry_on(service: Service, cloud: LocalCloud, operation: str, call: str, cou
         deadline = time.monotonic() + WAIT_SECONDS
         while cloud.calls().get(call, 0) < count:
             assert time.monotonic() < deadline, (call, count)
-            time.sleep(0.02)
+            time.sleep(0.05)
         service.restart()
     return service.until(path, lambda found: found["status"] in ("succeeded", "failed", "cancelled"))
 
