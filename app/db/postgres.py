@@ -33,7 +33,7 @@ CLIENT = {
 
 SERVER = {
     "idle_in_transaction_session_timeout": "6s",
-    "lock_timeout": "5s",
+    "lock_timeout": "8s",
     "statement_timeout": "10s",
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "3",

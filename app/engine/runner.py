@@ -47,6 +47,9 @@ BUG_ATTEMPTS = 6
 """Calls in a row that could not do their work, the last for a reason that nobody foresaw, before the operation is
 dead-lettered; of such errors alone, about a minute."""
 
+LAST_WRITES = 3
+"""Tries of a process that ends to write what it did; another one may hold what it waits for."""
+
 MAX_BACKOFF_SECONDS = 120.0
 
 
@@ -100,18 +103,29 @@ class Engine:
                 for task in late:
                     task.cancel()
                 await asyncio.gather(*late, return_exceptions=True)
-            await self._flush()
-            async with self._database.write() as session:
-                for operation in self._claimed.values():
-                    await claims.release(session, operation)
-            self._claimed.clear()
+            for left in reversed(range(LAST_WRITES)):
+                try:
+                    await self._give_back()
+                    break
+                except (SQLAlchemyError, OSError) as error:
+                    if not left:
+                        raise
+                    log.warning("what was under way could not be written, trying again: %s", error)
+
+    async def _give_back(self) -> None:
+        await self._flush()
+        async with self._database.write() as session:
+            for operation in self._claimed.values():
+                await claims.release(session, operation)
+        self._claimed.clear()
 
     async def _finish(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while self._tasks and (left := end - loop.time()) > 0:
             await asyncio.wait(list(self._tasks.values()), timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            await self._flush()
+            with contextlib.suppress(SQLAlchemyError, OSError):  # written with the last ones then
+                await self._flush()
 
     async def _try_to_turn(self) -> float:
         async with self._turning:
